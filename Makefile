@@ -1,0 +1,48 @@
+# The verbs of the house. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help venv demo test lint format lock bench clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+venv: $(VENV)/.done ## make the environment in .venv
+
+$(VENV)/.done: deploy/requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes --requirement deploy/requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: venv ## show what Sluice does with five messages (KEEP=1: keep it running)
+	$(BIN)/sluice demo $(if $(KEEP),--keep)
+
+test: venv ## run all tests (real components that are missing are skipped, with CI=true they fail)
+	$(BIN)/pytest $(ARGS)
+
+lint: venv ## style, types, import contracts, dead code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vulture
+
+format: venv ## bring the code into the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: venv ## messages per second beside a naive relay (needs Postfix's smtp-source and smtp-sink)
+	$(BIN)/python tests/bench/bench.py $(ARGS)
+
+lock: venv ## pin the dependencies again, with hashes
+	$(BIN)/pip-compile $(LOCK) --output-file deploy/requirements.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --extra dev --constraint deploy/requirements.lock \
+		--output-file deploy/requirements-dev.lock pyproject.toml
+
+LOCK := --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+clean: ## remove what the verbs made
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
