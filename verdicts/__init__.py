@@ -1,0 +1,1 @@
+"""What we know about a message. Imports nothing of the relay."""

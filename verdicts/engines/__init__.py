@@ -1,0 +1,1 @@
+"""The engines that ship with Sluice, one small file each."""

@@ -1,0 +1,272 @@
+"""The leaf parts of a message's MIME tree, by byte span: nothing is copied, and a body is searched, not read by line.
+
+Sources: RFC 2045 and RFC 2046 (structure), RFC 2183 and RFC 2231 (file names). Clients read a malformed structure in
+different ways; where they do, the reading that finds more is taken and a defect is named.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from verdicts import parameters
+from verdicts.decoding import decoded_pieces
+from verdicts.fields import Fields, Source, searchable
+
+MAX_DEPTH = 20
+"""Containers within containers."""
+MAX_PARTS = 1_000
+"""Leaf parts of one message."""
+MAX_PART_HEADER_BYTES = 262_144
+"""Header section of one part; the message's own is limited where it is read."""
+MAX_CANDIDATES = 20_000
+"""Lines that begin with a boundary, delimiters or not."""
+MAX_UNPACKED_BYTES = 16_000_000
+"""Bytes of nested messages that are encoded as a whole, and so must be decoded to be read."""
+
+_WINDOW = 2_097_152  # bytes searched in one step: about a millisecond
+_PARTS_A_STEP = 50
+_TYPE = re.compile(r"[^\s/;,\"]+/[^\s/;,\"]+")
+_DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*+\r*+(?:\n|\Z)")
+_TAIL_BYTES = 256
+_ENCODED = ("base64", "quoted-printable")
+_MESSAGES = ("message/rfc822", "message/global", "message/news")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One leaf of the MIME tree."""
+
+    content_type: str
+    """"text/plain", in lower case; RFC 2045's default where it is missing or unreadable."""
+    filename: str | None
+    encoding: str
+    """Content-Transfer-Encoding in lower case; "7bit" where it is missing."""
+    depth: int
+    """Containers around it."""
+    fields: Fields
+    """Its own header section; the message's for a message of one part."""
+    source: Source = field(repr=False)
+    """Where its bytes lie: the message, or a nested message that had to be decoded."""
+    start: int
+    end: int
+
+    @property
+    def raw(self) -> memoryview:
+        """Its body as it was sent."""
+        return memoryview(self.source)[self.start : self.end]
+
+    @property
+    def encoded(self) -> bool:
+        """Whether decoding changes its bytes."""
+        return self.encoding in _ENCODED
+
+    def decoded_pieces(self) -> Iterator[bytes]:
+        """Its body decoded, in pieces that each take under a millisecond."""
+        return decoded_pieces(self.source, self.start, self.end, self.encoding)
+
+    def decoded(self, limit: int) -> bytes:
+        """The first `limit` bytes of its body, decoded."""
+        pieces, size = [], 0
+        for piece in self.decoded_pieces():
+            pieces.append(piece)
+            size += len(piece)
+            if size >= limit:
+                break
+        return b"".join(pieces)[:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What became of reading a message's structure."""
+
+    parts: tuple[Part, ...]
+    truncated: bool
+    """Whether a limit was hit: there is more than `parts`."""
+    defects: tuple[str, ...]
+    """What readers may take in different ways, each named once: "duplicate-boundary", "missing-end-boundary", ..."""
+
+
+def read_structure(buffer: Source | memoryview) -> Structure:
+    """The whole structure at once. An engine uses `Mail.read_structure`, which takes turns with other messages."""
+    return Reading(buffer).structure()
+
+
+def read_parts(buffer: Source | memoryview) -> tuple[Part, ...]:
+    """The leaf parts of a message, those of nested messages included."""
+    return read_structure(buffer).parts
+
+
+class _LimitError(Exception):
+    """There is more than we read."""
+
+
+class Reading:
+    """The reading of one message in steps of about a millisecond."""
+
+    def __init__(self, buffer: Source | memoryview, fields: Fields | None = None) -> None:
+        source = searchable(buffer)
+        self._parts: list[Part] = []
+        self._defects: dict[str, None] = {}
+        self._truncated = False
+        self._candidates = 0
+        self._unpacked = 0
+        self._searched = 0
+        self._steps = self._entity(source, Fields.parse(source) if fields is None else fields, len(source), 0)
+
+    def step(self) -> bool:
+        """Read on a little; False when all is read."""
+        try:
+            next(self._steps)
+        except StopIteration:
+            return False
+        except _LimitError:
+            self._truncated = True
+            return False
+        return True
+
+    def structure(self) -> Structure:
+        """Read what is left."""
+        while self.step():
+            pass
+        return Structure(tuple(self._parts), self._truncated, tuple(self._defects))
+
+    def _entity(
+        self, source: Source, fields: Fields, end: int, depth: int, default: str = "text/plain"
+    ) -> Iterator[None]:
+        """A message or a part: its header section is `fields`, its body goes from there to `end`."""
+        content = parameters.parse(self._only(fields, "Content-Type"))
+        kind = content.word if _TYPE.fullmatch(content.word) else default
+        encoding = self._only(fields, "Content-Transfer-Encoding").strip().lower().decode("ascii", "replace") or "7bit"
+        start = fields.end if fields.closed else self._unclosed(fields, end)
+        leaf = Part(kind, _filename(fields, content), encoding, depth, fields, source, start, end)
+        if kind.startswith("multipart/"):
+            yield from self._multipart(leaf, content)
+        elif kind in _MESSAGES and start < end:
+            yield from self._message(leaf)
+        else:
+            yield from self._add(leaf)
+
+    def _only(self, fields: Fields, name: str) -> bytes:
+        """The value of a field that should stand once; empty without one."""
+        found = tuple(islice(fields.each(name), 2))
+        if len(found) > 1:
+            self._defects[f"duplicate-{name.lower()}"] = None
+        return found[0].value if found else b""
+
+    def _unclosed(self, fields: Fields, end: int) -> int:
+        """Where the body begins without a blank line: at the first line that is no field, as lenient readers say."""
+        if fields.end < end:
+            raise _LimitError
+        body = next((line.start for line in fields if not line.name), end)
+        if body < end:
+            self._defects["missing-blank-line"] = None
+        return body
+
+    def _add(self, leaf: Part) -> Iterator[None]:
+        if len(self._parts) >= MAX_PARTS:
+            raise _LimitError
+        self._parts.append(leaf)
+        if len(self._parts) % _PARTS_A_STEP == 0:
+            yield
+
+    def _deeper(self, leaf: Part) -> int:
+        if leaf.depth >= MAX_DEPTH:
+            self._parts.append(leaf)
+            raise _LimitError
+        return leaf.depth + 1
+
+    def _message(self, leaf: Part) -> Iterator[None]:
+        """A nested message. Encoded as a whole it breaks RFC 2046 section 5.2.1, and is read nevertheless."""
+        depth, source, start, end = self._deeper(leaf), leaf.source, leaf.start, leaf.end
+        if leaf.encoded:
+            self._defects["encoded-message"] = None
+            pieces: list[bytes] = []
+            yield from self._unpack(leaf, pieces)
+            source = b"".join(pieces)
+            start, end = 0, len(source)
+        yield from self._entity(source, _part_fields(source, start, end), end, depth)
+
+    def _unpack(self, leaf: Part, pieces: list[bytes]) -> Iterator[None]:
+        for piece in leaf.decoded_pieces():
+            self._unpacked += len(piece)
+            if self._unpacked > MAX_UNPACKED_BYTES:
+                self._parts.append(leaf)
+                raise _LimitError
+            pieces.append(piece)
+            yield
+
+    def _multipart(self, leaf: Part, content: parameters.Parameters) -> Iterator[None]:
+        """A container (RFC 2046 section 5.1). One that holds no delimiter line is a leaf."""
+        boundary = _boundary(content)
+        if content.ambiguous("boundary"):
+            self._defects["duplicate-boundary"] = None
+        if leaf.encoded:
+            self._defects["encoded-multipart"] = None
+        if not boundary:
+            self._defects["missing-boundary"] = None
+            yield from self._add(leaf)
+            return
+        default = "message/rfc822" if leaf.content_type == "multipart/digest" else "text/plain"
+        depth, source, opened, seen, closed = self._deeper(leaf), leaf.source, -1, False, False
+        for delimiter in self._delimiters(source, boundary, leaf.start, leaf.end):
+            if delimiter is None:
+                yield
+                continue
+            line, behind, last = delimiter
+            if opened >= 0:
+                yield from self._part(source, opened, max(opened, line), depth, default)
+            if closed and not last:
+                self._defects["part-after-end"] = None
+            opened, seen, closed = -1 if last else behind, True, closed or last
+        if opened >= 0:
+            self._defects["missing-end-boundary"] = None
+            yield from self._part(source, opened, leaf.end, depth, default)
+        if not seen:
+            self._defects["missing-delimiter"] = None
+            yield from self._add(leaf)
+
+    def _part(self, source: Source, start: int, end: int, depth: int, default: str) -> Iterator[None]:
+        return self._entity(source, _part_fields(source, start, end), end, depth, default)
+
+    def _delimiters(
+        self, source: Source, boundary: bytes, start: int, end: int
+    ) -> Iterator[tuple[int, int, bool] | None]:
+        """Delimiter lines: offset of the line end in front, offset behind the line, whether it closes. None: a turn.
+
+        A line that only begins with the boundary is none: nested boundaries often begin with the outer one.
+        """
+        line = b"\n--" + boundary
+        at = start - 1  # a body begins behind a line end, which may be the delimiter's
+        while at < end:
+            stop = min(at + _WINDOW, end)
+            found = source.find(line, at, min(stop + len(line) - 1, end))
+            self._searched += (stop if found < 0 else found) - at
+            if self._searched >= _WINDOW:
+                self._searched = 0
+                yield None
+            at = stop if found < 0 else found + len(line)
+            if found < 0:
+                continue
+            self._candidates += 1
+            if self._candidates > MAX_CANDIDATES:
+                raise _LimitError
+            tail = _DELIMITER_TAIL.match(bytes(source[at : min(at + _TAIL_BYTES, end)]))
+            if tail:
+                carriage_return = source[found - 1 : found] == b"\r"
+                yield found - carriage_return, at + tail.end(), tail[1] is not None
+
+
+def _part_fields(source: Source, start: int, end: int) -> Fields:
+    return Fields.parse(source, start, min(end, start + MAX_PART_HEADER_BYTES))
+
+
+def _filename(fields: Fields, content: parameters.Parameters) -> str | None:
+    disposition = fields.first("Content-Disposition")
+    named = parameters.parse(disposition.value).text("filename") if disposition else None
+    return named or content.text("name")
+
+
+def _boundary(content: parameters.Parameters) -> bytes:
+    """At most 1000 bytes; RFC 2046 allows 70."""
+    return content.value("boundary").rstrip()[:1000]

@@ -1,0 +1,85 @@
+"""From configuration to engines: entry points of the group "sluice.engines", each with its own typed options."""
+
+import difflib
+import functools
+from collections.abc import Collection, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import ValidationError
+
+from verdicts.contract import Engine, EngineOptions, Tools
+from verdicts.panel import Seat
+
+GROUP = "sluice.engines"
+DEFAULT: Mapping[str, Mapping[str, Any]] = {"testpatterns": {}}
+"""What runs when no engine is configured."""
+
+Tables = Mapping[str, Mapping[str, Any]]
+"""The `[engines.NAME]` tables of the configuration, by name."""
+Problem = tuple[tuple[str | int, ...], str]
+"""Where a mistake is, as the path of keys from the top of the configuration file, and what it is."""
+
+
+@functools.cache
+def available() -> dict[str, EntryPoint]:
+    """The installed engines by name. Nothing is imported yet."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def problems(tables: Tables) -> list[Problem]:
+    """Every mistake in `tables`, without building an engine."""
+    return [problem for name, table in (tables or DEFAULT).items() for problem in _problems_of(name, table)]
+
+
+def build(tables: Tables, tools: Tools) -> list[Seat]:
+    """The configured engines, in the order of the file; testpatterns alone when there are none.
+
+    Raises ValueError with all mistakes, by key.
+    """
+    mistakes = problems(tables)
+    if mistakes:
+        raise ValueError("; ".join(f"{'.'.join(map(str, path))}: {message}" for path, message in mistakes))
+    return [_seat(name, table, tools) for name, table in (tables or DEFAULT).items()]
+
+
+def _seat(name: str, table: Mapping[str, Any], tools: Tools) -> Seat:
+    engine = _load(name)
+    options = engine.Options.model_validate(dict(table))
+    return Seat(name, engine(options, tools), options.deadline)
+
+
+def _load(name: str) -> type[Engine]:
+    """The engine's class. Raises what importing it raises, and TypeError when it is no Engine."""
+    engine = available()[name].load()
+    if not (isinstance(engine, type) and issubclass(engine, Engine) and issubclass(engine.Options, EngineOptions)):
+        raise TypeError("it is no subclass of verdicts.contract.Engine")
+    return engine
+
+
+def _problems_of(name: str, table: Mapping[str, Any]) -> list[Problem]:
+    if name not in available():
+        return [(("engines", name), f"unknown engine{_hint(name, available())}")]
+    try:
+        options = _load(name).Options
+    except Exception as error:  # noqa: BLE001 - a plug-in may fail to import in any way
+        return [(("engines", name), f"the engine cannot be loaded: {type(error).__name__}: {error}")]
+    try:
+        options.model_validate(dict(table))
+    except ValidationError as error:
+        return [(("engines", name, *mistake["loc"]), _message(dict(mistake), options)) for mistake in error.errors()]
+    return []
+
+
+def _message(mistake: dict[str, Any], options: type[EngineOptions]) -> str:
+    """What pydantic says, without the value (it may be a secret)."""
+    if mistake["type"] == "extra_forbidden":
+        return f"unknown key{_hint(str(mistake['loc'][-1]), options.model_fields)}"
+    return str(mistake["msg"]).removeprefix("Value error, ")
+
+
+def _hint(name: str, names: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there are: {', '.join(sorted(names))}" if names else ""
