@@ -1,0 +1,214 @@
+"""Every setting of Sluice, with its default and its explanation: the one place. `config/README.md` is checked against it.
+
+Durations are seconds and sizes are bytes unless the name says otherwise. Unknown keys are mistakes.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _endpoint(value: str) -> str:
+    """`value` if it reads HOST:PORT or [IPv6]:PORT. Raises ValueError."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, for example 127.0.0.1:2525")
+    ipaddress.ip_address(host.strip("[]"))
+    return value
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Node(_Table):
+    """[node]: who this node is."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", max_length=253)
+    """Host name of this node: HELO name, Received field, trace. Must resolve to the node's egress address."""
+    state: Path
+    """Folder for the database, the quarantine and the temporary files; must be writable."""
+    drain: Seconds = 30.0
+    """Seconds that running transactions get to finish after SIGTERM."""
+
+
+class Smtp(_Table):
+    """[smtp]: how mail comes in."""
+
+    listen: list[Endpoint] = Field(default=["127.0.0.1:2525"], min_length=1)
+    """Addresses and ports to listen on; port 0 takes a free one and tells it in the log."""
+    workers: int = Field(1, ge=1, le=64)
+    """Processes that serve mail."""
+    require_tls: bool = True
+    """Refuse MAIL before STARTTLS."""
+    certificate: Path | None = None
+    """PEM file with the server's certificate and its chain."""
+    private_key: Path | None = None
+    """PEM file with the certificate's key."""
+    client_certificate_names: list[str] = []
+    """When not empty: the client must show a certificate that chains to a trusted root and carries one of these names
+    ("*.x" matches one label). Microsoft's is "mail.protection.outlook.com"."""
+    client_certificate_roots: Path | None = None
+    """PEM file of the roots for client certificates; the system's when not given."""
+    proxy_networks: list[Network] = []
+    """Load balancers whose PROXY protocol header (v1 or v2) is required and believed."""
+    max_message_bytes: int = Field(48_000_000, ge=65_536)
+    """Largest message; told as SIZE."""
+    max_header_bytes: int = Field(1_048_576, ge=4_096)
+    """Largest header section of a message."""
+    max_recipients: Count = 1000
+    """Recipients of one transaction; one more hears 452 4.5.3."""
+    max_sessions: Count = 1000
+    """Open connections of one worker; one more hears 421 4.3.2."""
+    max_sessions_per_peer: Count = 200
+    """Open connections of one peer address to one worker."""
+    max_errors: Count = 20
+    """Commands refused with 5yz in one session before it is closed with 421 4.7.0."""
+    max_command_bytes: int = Field(8_192, ge=1_024)
+    """Longest command line."""
+    max_bytes_in_flight: int = Field(1_000_000_000, ge=65_536)
+    """Message bytes that one worker holds at a time, in memory and in temporary files; over it 452 4.3.1."""
+    memory_bytes: int = Field(262_144, ge=0)
+    """Bytes of one message kept in memory; what is larger goes to an unlinked temporary file."""
+    idle_timeout: Seconds = 600.0
+    """Seconds that a client may stay silent between commands (Exchange Online expects 10 minutes)."""
+    data_timeout: Seconds = 180.0
+    """Seconds without a byte while a message is read."""
+    transfer_timeout: Seconds = 1800.0
+    """Seconds that reading one message may take in all."""
+    reply_timeout: Seconds = 480.0
+    """Seconds from the end of the data to our reply; then 451 4.4.7, unless the hand-over has begun."""
+
+
+class Admission(_Table):
+    """[admission]: who may talk to us."""
+
+    microsoft: bool = True
+    """Admit the shipped ranges of Exchange Online."""
+    clouds: list[Literal["worldwide", "gcc-high", "china"]] = ["worldwide"]
+    """Which of Microsoft's clouds are meant."""
+    networks: list[Network] = []
+    """The operator's own networks, admitted besides."""
+    validation_addresses: list[str] = []
+    """Mailboxes for Exchange's connector validation: their mail is accepted and thrown away."""
+
+
+class Delivery(_Table):
+    """[delivery]: how mail goes on to the next hop."""
+
+    tls: Literal["verify", "opportunistic", "off"] = "verify"
+    """verify: TLS with a valid chain and name, or 451; opportunistic: TLS without proof where offered; off: none."""
+    roots: Path | None = None
+    """PEM file of trusted roots; the system's when not given."""
+    certificate: Path | None = None
+    """PEM file of our client certificate, shown to the next hop."""
+    private_key: Path | None = None
+    """PEM file of its key."""
+    ipv6: bool = False
+    """Use AAAA records after the A records. Exchange Online refuses IPv6 senders without SPF and PTR."""
+    connections: Count = 20
+    """Open connections of one worker to one next hop."""
+    max_age: Seconds = 540.0
+    """Seconds after which a connection is not used again; Exchange Online cuts old sessions."""
+    max_messages: Count = 100
+    """Messages on one connection."""
+    max_idle: Seconds = 30.0
+    """Seconds that an unused connection stays open."""
+    hold: Seconds = 15.0
+    """Seconds that a transaction is held open at the next hop while engines work; then it is given back, asked again."""
+    connect_timeout: Seconds = 20.0
+    """Seconds for one address: TCP, greeting, EHLO and TLS."""
+    command_timeout: Seconds = 60.0
+    """Seconds for the reply to one command, and for one piece of the body to be taken."""
+    final_timeout: Seconds = 300.0
+    """Seconds for the reply to the end of the data."""
+    wait_timeout: Seconds = 30.0
+    """Seconds that a transaction waits for a free connection before 451."""
+
+
+class Judging(_Table):
+    """[judging]: limits for all engines together."""
+
+    deadline: Seconds = 20.0
+    """Seconds for all engines of one message; an engine that is not done has a "late" verdict."""
+
+
+class Dns(_Table):
+    """[dns]: the resolver."""
+
+    servers: list[Endpoint] = []
+    """Name servers; those of /etc/resolv.conf when empty."""
+    timeout: Seconds = 5.0
+    """Seconds for one look-up."""
+
+
+class Quarantine(_Table):
+    """[quarantine]: mail that is withheld."""
+
+    folder: Path | None = None
+    """Where it lies; `quarantine` below the state folder when not given."""
+    keep_days: int = Field(30, ge=1, le=3650)
+    """Days until an entry is deleted."""
+
+
+class Records(_Table):
+    """[records]: what is remembered of each message."""
+
+    url: str | None = None
+    """SQLAlchemy URL of the database; SQLite in the state folder when not given."""
+    keep_days: int = Field(30, ge=1, le=3650)
+    """Days until a record is deleted."""
+    backlog: Count = 10_000
+    """Records that may wait for the database; what is more goes to the log whole."""
+
+
+class Http(_Table):
+    """[http]: metrics, health."""
+
+    listen: Endpoint = "127.0.0.1:8025"
+    """Address and port of the HTTP server; port 0 takes a free one and tells it in the log."""
+
+
+class Log(_Table):
+    """[log]: what is told, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is written."""
+    format: Literal["json", "text"] = "json"
+    """json for machines, text for people."""
+
+
+class Settings(_Table):
+    """The whole configuration file."""
+
+    node: Node
+    smtp: Smtp = Smtp()
+    admission: Admission = Admission()
+    delivery: Delivery = Delivery()
+    judging: Judging = Judging()
+    dns: Dns = Dns()
+    quarantine: Quarantine = Quarantine()
+    records: Records = Records()
+    http: Http = Http()
+    log: Log = Log()
+    engines: dict[str, dict[str, Any]] = {}
+    """One table for each engine, with that engine's own options; without any, testpatterns alone runs."""
+
+    @property
+    def quarantine_folder(self) -> Path:
+        """Where quarantined mail lies."""
+        return self.quarantine.folder or self.node.state / "quarantine"
+
+    @property
+    def records_url(self) -> str:
+        """The database's SQLAlchemy URL."""
+        return self.records.url or f"sqlite:///{self.node.state / 'sluice.db'}"
