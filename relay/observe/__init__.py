@@ -1,0 +1,1 @@
+"""OBSERVE: metrics, health, logs."""

@@ -1,0 +1,92 @@
+"""The one place where logging is set up: structlog for us, the same line for what libraries say through stdlib logging.
+
+One event is one line on stderr. Values under a name of `_SECRETS` are never written.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
+
+import structlog
+from structlog.typing import Processor, WrappedLogger
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_QUIET: Final = {
+    "aiohttp": logging.WARNING,
+    "aiosmtpd": logging.ERROR,
+    "alembic": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "mail": logging.ERROR,
+    "sqlalchemy": logging.WARNING,
+}
+"""Libraries that tell what we tell better; "mail" is aiosmtpd's, which logs every command of every session."""
+_SECRETS: Final = frozenset(
+    {"loop_value", "loop_values", "password", "secret", "token", "authorization", "private_key"}
+)
+
+
+def get_logger() -> Any:
+    """A logger for a module: `log.info("event", key=value)`. Cheap to keep, configured on first use."""
+    return structlog.get_logger()
+
+
+def configure(level: str = "info", style: str = "json") -> None:
+    """Write what is at least `level` (debug, info, warning, error) to stderr, as "json" or as "text"."""
+    render: Processor = _as_text if style == "text" else _as_json
+    common: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _without_secrets,
+    ]
+    structlog.configure(
+        processors=[*common, render],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    _configure_stdlib(level, common, render)
+
+
+def _configure_stdlib(level: str, common: list[Processor], render: Processor) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *common],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    logging.basicConfig(level=_LEVELS[level], handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(max(least, _LEVELS[level]))
+
+
+def _without_secrets(_: WrappedLogger, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in _SECRETS & event.keys():
+        event[name] = "***"
+    return event
+
+
+def _as_json(_: WrappedLogger, __: str, event: Mapping[str, Any]) -> str:
+    return json.dumps(event, default=str)
+
+
+def _as_text(_: WrappedLogger, __: str, event: MutableMapping[str, Any]) -> str:
+    head = f"{event.pop('timestamp')} {event.pop('level'):<7} {_shown(event.pop('event'))}"
+    trace = event.pop("exception", None)
+    line = " ".join([head, *(f"{name}={_shown(value)}" for name, value in event.items())])
+    return f"{line}\n{trace}" if trace else line
+
+
+def _shown(value: object) -> str:
+    """`value` on one line, and without anything that a terminal would obey."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)

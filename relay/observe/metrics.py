@@ -1,0 +1,102 @@
+"""Every metric, and the only door to prometheus-client. `relay/observe/README.md` is checked against this file.
+
+Labels have closed sets of values, and their children exist from the start, so that a rate() over a series that has not
+happened yet is 0 and not absent. With several workers the values lie in PROMETHEUS_MULTIPROC_DIR, which must be set
+before this module is imported; the supervisor then serves the sum.
+"""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+TIMES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+LAGS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+SIZES = (4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864)
+
+REFUSALS = (
+    "stranger", "too_many_sessions", "too_many_sessions_of_peer", "draining", "tls_required", "client_certificate",
+    "proxy_header", "syntax", "errors", "idle", "not_protected", "other_route", "too_many_recipients", "too_big",
+    "header_too_big", "bytes_in_flight", "disk_full", "malformed", "loop", "proof", "reply_timeout", "smtputf8",
+    "eightbit", "bdat_needed", "policy",
+)  # fmt: skip
+OUTCOMES = ("delivered", "marked", "quarantined", "deferred", "refused", "rejected_by_next_hop", "sunk", "abandoned")
+STAGES = ("read", "judge", "ask", "hand_over", "keep")
+VERDICTS = ("clean", "suspicious", "spam", "malicious", "unscanned", "failed", "late")
+NEXT_HOP_FAILURES = ("dns", "connect", "tls", "timeout", "hung_up", "protocol", "no_connection", "changed")
+
+SESSIONS = Counter("sluice_sessions_total", "Connections accepted.")
+SESSIONS_OPEN = Gauge("sluice_sessions_open", "Connections open now.", multiprocess_mode="livesum")
+REFUSED = Counter("sluice_refusals_total", "Commands, messages and connections refused, by reason.", ["reason"])
+MESSAGES = Counter("sluice_messages_total", "Messages, by what became of them.", ["outcome"])
+BYTES = Counter("sluice_message_bytes_total", "Bytes of messages read.")
+SIZE = Histogram("sluice_message_size_bytes", "Size of messages.", buckets=SIZES)
+STAGE_SECONDS = Histogram("sluice_stage_seconds", "Seconds that a stage of a message took.", ["stage"], buckets=TIMES)
+ENGINE_SECONDS = Histogram("sluice_engine_seconds", "Seconds that an engine took.", ["engine"], buckets=TIMES)
+VERDICT = Counter("sluice_verdicts_total", "Verdicts, by engine and kind.", ["engine", "kind"])
+NEXT_HOP_FAILED = Counter("sluice_next_hop_failures_total", "Failures of next hops, by kind.", ["kind"])
+POOL_OPEN = Gauge("sluice_pool_connections_open", "Connections to next hops open now.", multiprocess_mode="livesum")
+POOL_BUSY = Gauge("sluice_pool_connections_busy", "Connections in a transaction now.", multiprocess_mode="livesum")
+POOL_WAITING = Gauge("sluice_pool_waiting", "Transactions that wait for a connection.", multiprocess_mode="livesum")
+POOL_OPENED = Counter("sluice_pool_opened_total", "Connections opened to next hops.")
+POOL_GIVEN_BACK = Counter("sluice_pool_given_back_total", "Held transactions given back before the hand-over.")
+BYTES_IN_FLIGHT = Gauge("sluice_bytes_in_flight", "Message bytes held now.", multiprocess_mode="livesum")
+LOOP_LAG = Histogram("sluice_loop_lag_seconds", "How late the event loop woke up.", buckets=LAGS)
+LOOP_LAG_WORST = Gauge("sluice_loop_lag_worst_seconds", "Worst lag in the last minute.", multiprocess_mode="livemax")
+RECORDS_BACKLOG = Gauge("sluice_records_backlog", "Records that wait for the database.", multiprocess_mode="livesum")
+RECORDS_LOST = Counter("sluice_records_logged_total", "Records that went to the log instead of the database.")
+QUARANTINED = Gauge("sluice_quarantine_entries", "Entries in the quarantine.", multiprocess_mode="mostrecent")
+LOOPS = Counter("sluice_loops_total", "Messages refused as loops.")
+PROOF_FAILURES = Counter("sluice_proof_failures_total", "Messages without a tenant's proof.", ["mode"])
+CERTIFICATE_EXPIRY = Gauge(
+    "sluice_certificate_expiry_timestamp_seconds", "End of the server certificate.", multiprocess_mode="mostrecent"
+)
+RANGES_TIMESTAMP = Gauge(
+    "sluice_microsoft_ranges_timestamp_seconds", "Date of the list of Microsoft's ranges.",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+RELOADS = Counter("sluice_reloads_total", "Reloads of the configuration.", ["result"])
+WORKER_RESTARTS = Counter("sluice_worker_restarts_total", "Workers that died and were started again.")
+READY = Gauge("sluice_ready", "1 when the worker is ready for mail.", multiprocess_mode="livemin")
+
+
+def _children() -> None:
+    for reason in REFUSALS:
+        REFUSED.labels(reason)
+    for outcome in OUTCOMES:
+        MESSAGES.labels(outcome)
+    for stage in STAGES:
+        STAGE_SECONDS.labels(stage)
+    for kind in NEXT_HOP_FAILURES:
+        NEXT_HOP_FAILED.labels(kind)
+    for mode in ("require", "log"):
+        PROOF_FAILURES.labels(mode)
+    for result in ("ok", "failed"):
+        RELOADS.labels(result)
+
+
+_children()
+
+
+def know_engines(names: Iterable[str]) -> None:
+    """Make the children of the configured engines exist."""
+    for name in names:
+        ENGINE_SECONDS.labels(name)
+        for kind in VERDICTS:
+            VERDICT.labels(name, kind)
+
+
+def exposition() -> bytes:
+    """The text that Prometheus reads, of this process."""
+    return generate_latest()
+
+
+def exposition_of_all() -> bytes:
+    """The text that Prometheus reads, of all workers whose files lie in PROMETHEUS_MULTIPROC_DIR."""
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def worker_ended(pid: int) -> None:
+    """Forget the live gauges of a worker that ended."""
+    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
