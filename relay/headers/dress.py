@@ -1,0 +1,59 @@
+"""Which fields are taken off and which are put before a message; the order of what comes is written here and only here.
+
+The trace comes last of ours: when a message begins with white space, its first line continues our last field, and the
+trace is read so that nothing behind its end counts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from relay.headers.edits import Edit, Prepend, Remove, apply
+from relay.headers.stamps import REPORT_COPY, antispam_copy
+from verdicts.fields import Fields
+
+SPAM = "X-PERCEPTION-POINT-SPAM"
+LOOP = "X-PERCEPTION-POINT-CUSTOM"
+REMOVED = (SPAM, REPORT_COPY)
+"""Ours to say: whatever arrives under these names was forged, or was true for an earlier passage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """What is put before one message."""
+
+    received: bytes
+    """The whole Received field."""
+    trace: bytes
+    """The whole trace field."""
+    spam: bool
+    """Whether X-PERCEPTION-POINT-SPAM: FAIL comes."""
+    loop_value: str | None
+    """The tenant's loop value, when it is to be added; None when the message has it."""
+    copy_report: bool
+    """Whether the session proved to be Microsoft's, so that its report may be believed and copied."""
+    observe: bool
+    """Whether the tenant only observes: then Received and the trace come, and nothing else is changed."""
+
+
+def dress(fields: Fields, head: bytes | memoryview, stamps: Stamps) -> list[bytes]:
+    """The pieces that take the place of `head`, the bytes of the message up to `fields.end`."""
+    return apply(head, _observing(stamps) if stamps.observe else _edits(fields, stamps))
+
+
+def _observing(stamps: Stamps) -> Iterator[Edit]:
+    yield Prepend(stamps.received)
+    yield Prepend(stamps.trace)
+
+
+def _edits(fields: Fields, stamps: Stamps) -> Iterator[Edit]:
+    for name in REMOVED:
+        for field in fields.all(name):
+            yield Remove(field.start, field.end)
+    yield Prepend(stamps.received)
+    if stamps.copy_report and (copy := antispam_copy(fields)):
+        yield Prepend(copy)
+    if stamps.spam:
+        yield Prepend(f"{SPAM}: FAIL\r\n".encode("ascii"))
+    if stamps.loop_value is not None:
+        yield Prepend(f"{LOOP}: {stamps.loop_value}\r\n".encode("ascii"))
+    yield Prepend(stamps.trace)

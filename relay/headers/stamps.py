@@ -1,0 +1,70 @@
+"""The fields that we write ourselves. What an outsider said (HELO, Microsoft's report of a HELO) is made harmless."""
+
+import datetime as dt
+import email.utils
+import ipaddress
+import re
+
+from relay.headers.folding import folded, harmless
+from verdicts.fields import Fields
+from verdicts.mail import Session, Tls
+
+REPORT = "X-Forefront-Antispam-Report"
+REPORT_COPY = "X-PP-Forefront-Antispam-Report"
+
+_REPORT_LIMIT = 2000
+_HELO_LIMIT = 255
+_NOT_IN_A_HOST = re.compile(r"[^A-Za-z0-9._:\[\]-]")
+
+
+def received(session: Session, node: str, mail_id: str, when: float, *, smtputf8: bool) -> bytes:
+    """The Received field of this passage (RFC 5321 section 4.4); `when` is in seconds since the epoch.
+
+    It never has a "for" clause: with it a copy would tell its reader of a recipient who was in Bcc.
+    """
+    date = email.utils.format_datetime(dt.datetime.fromtimestamp(when, dt.UTC))
+    lines = [
+        f"Received: from {_host(session.helo)} ({_literal(session.peer)})",
+        *_cipher(session.tls),
+        f"\tby {_host(node)} with {_protocol(session, smtputf8)} id {_host(mail_id)};",
+        f"\t{date}",
+    ]
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
+
+
+def antispam_copy(fields: Fields) -> bytes | None:
+    """Microsoft's topmost report under the name that the tenant's rules read after the way back, or None without one.
+
+    Microsoft overwrites its own field when the message returns. The copy has at most 2000 characters, without a part
+    cut in two, and a space behind each ";".
+    """
+    report = harmless(fields.text(REPORT).replace(";", "; "), _REPORT_LIMIT + 1)
+    if len(report) > _REPORT_LIMIT:
+        report = report[: report.rfind(";", 0, _REPORT_LIMIT) + 1]
+    return folded(REPORT_COPY, report) if report else None
+
+
+def _host(text: str) -> str:
+    """A name as it may stand in a Received field: comments, quotes and separators are made "?"."""
+    return _NOT_IN_A_HOST.sub("?", text[:_HELO_LIMIT]) or "unknown"
+
+
+def _literal(peer: str) -> str:
+    """The address literal of `peer` (RFC 5321 section 4.1.3)."""
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return "[unknown]"
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
+
+
+def _protocol(session: Session, smtputf8: bool) -> str:
+    """The keyword of the IANA registry "Mail Transmission Types" (RFC 3848, RFC 6531 section 4.3)."""
+    secured = "S" if session.tls else ""
+    if smtputf8:
+        return f"UTF8SMTP{secured}"
+    return f"ESMTP{secured}" if session.esmtp or secured else "SMTP"
+
+
+def _cipher(tls: Tls | None) -> list[str]:
+    return [f"\t(using {_host(tls.version)} with cipher {_host(tls.cipher)})"] if tls else []

@@ -1,0 +1,1 @@
+"""DECIDE: a judgement and a tenant's policy make a decision. Pure."""

@@ -1,0 +1,66 @@
+"""Directory: from a recipient's address to the tenant and the next hop, by one look-up."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from relay.tenants.hops import NextHop
+from relay.tenants.model import Domain, Tenant
+from relay.tenants.names import a_label
+
+_LONGEST = 4096
+"""Characters of an address beyond which it is not looked at; a command line may be long, an address may not."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """Where a recipient's mail goes. Two routes are equal when tenant and next hop are: they fit in one transaction."""
+
+    tenant: Tenant
+    domain: Domain
+
+    @property
+    def hop(self) -> NextHop:
+        """The next hop."""
+        return self.domain.next_hop
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Route) and (self.tenant.name, self.hop) == (other.tenant.name, other.hop)
+
+    def __hash__(self) -> int:
+        return hash((self.tenant.name, self.hop))
+
+
+class Directory:
+    """All protected domains. Never changed: a reload makes a new one."""
+
+    def __init__(self, tenants: Iterable[Tenant]) -> None:
+        """Raises ValueError when a verified domain belongs to two tenants."""
+        self._routes: dict[str, Route] = {}
+        for tenant in tenants:
+            for domain in tenant.domain:
+                if domain.verified:
+                    self._add(Route(tenant, domain))
+
+    def _add(self, route: Route) -> None:
+        if self._routes.setdefault(route.domain.name, route) is not route:
+            raise ValueError(f"two tenants have the domain {route.domain.name}")
+
+    def __len__(self) -> int:
+        """How many domains are protected."""
+        return len(self._routes)
+
+    def route(self, address: str) -> Route | None:
+        """The route of "local@domain", or None when the domain is not protected or `address` is no address.
+
+        The domain is what follows the last "@": a quoted local part may have one too (RFC 5321 section 4.1.2). Only
+        names that are not ASCII cost more than the look-up.
+        """
+        local, _, domain = address.rpartition("@")
+        if not local or len(address) > _LONGEST:
+            return None
+        if domain.isascii():
+            return self._routes.get(domain.lower())
+        try:
+            return self._routes.get(a_label(domain))
+        except ValueError:
+            return None

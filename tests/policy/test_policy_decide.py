@@ -1,0 +1,166 @@
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.policy.decide import STRICTNESS, Category, Decision, category, decide
+from relay.policy.model import ALLOWED, Action, Policy
+from verdicts.contract import Finding, Judgement, Outcome, Severity, Verdict
+
+
+def answered(*findings: Finding, engine: str = "rspamd") -> Verdict:
+    return Verdict(engine, Outcome.ANSWERED, findings)
+
+
+NOTE = answered(Finding("R_SPF_ALLOW"))
+SUSPICIOUS = answered(Finding("ODD", Severity.SUSPICIOUS))
+SPAM = answered(Finding("GTUBE", Severity.SPAM))
+MALICIOUS = answered(Finding("Win.Test.EICAR_HDB-1", Severity.MALICIOUS), engine="clamav")
+LATE = Verdict("links", Outcome.LATE, reason="deadline")
+FAILED = Verdict("clamav", Outcome.FAILED, reason="refused")
+UNSCANNED = Verdict("clamav", Outcome.UNSCANNED, reason="too large")
+UNSCANNED_SPAM = Verdict("clamav", Outcome.UNSCANNED, (Finding("Heuristic", Severity.SPAM),))
+UNSCANNED_MALICIOUS = Verdict("clamav", Outcome.UNSCANNED, (Finding("Virus", Severity.MALICIOUS),))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "action", "held", "rule"),
+    [
+        ((), "deliver", "clean", "clean: nothing found"),
+        ((NOTE,), "deliver", "clean", "clean: nothing found"),
+        ((NOTE, SUSPICIOUS), "deliver", "suspicious", "suspicious: severity of rspamd/ODD"),
+        ((SUSPICIOUS, SPAM), "mark", "spam", "spam: severity of rspamd/GTUBE"),
+        ((SPAM, MALICIOUS), "quarantine", "malicious", "malicious: severity of clamav/Win.Test.EICAR_HDB-1"),
+        ((NOTE, LATE), "defer", "unscanned", "unscanned: links late"),
+        ((FAILED,), "defer", "unscanned", "unscanned: clamav failed"),
+        ((UNSCANNED, LATE), "defer", "unscanned", "unscanned: clamav unscanned"),
+        ((SUSPICIOUS, LATE), "defer", "unscanned", "unscanned: links late"),
+        ((SPAM, LATE), "defer", "unscanned", "unscanned: links late"),
+        ((UNSCANNED_SPAM,), "defer", "unscanned", "unscanned: clamav unscanned"),
+        ((FAILED, MALICIOUS, LATE), "quarantine", "malicious", "malicious: severity of clamav/Win.Test.EICAR_HDB-1"),
+        ((UNSCANNED_MALICIOUS,), "quarantine", "malicious", "malicious: severity of clamav/Virus"),
+    ],
+)
+def test_the_default_policy(verdicts, action, held, rule):
+    assert decide(Judgement(verdicts), Policy()) == Decision(Action(action), Category(held), rule)
+
+
+@pytest.mark.parametrize(
+    ("spam", "unscanned", "action", "held"),
+    [
+        ("mark", "deliver", "mark", "spam"),
+        ("mark", "mark", "mark", "unscanned"),
+        ("mark", "defer", "defer", "unscanned"),
+        ("mark", "quarantine", "quarantine", "unscanned"),
+        ("deliver", "deliver", "deliver", "unscanned"),
+        ("quarantine", "defer", "quarantine", "spam"),
+        ("refuse", "defer", "refuse", "spam"),
+        ("refuse", "quarantine", "refuse", "spam"),
+    ],
+)
+def test_of_spam_and_unscanned_the_stricter_action_is_taken(spam, unscanned, action, held):
+    decision = decide(Judgement((SPAM, LATE)), Policy(spam=spam, unscanned=unscanned))
+    assert (decision.action, decision.category) == (Action(action), Category(held))
+
+
+def test_a_suspicion_is_not_lost_when_unscanned_mail_is_delivered():
+    policy = Policy(suspicious="quarantine", unscanned="deliver")
+    assert decide(Judgement((SUSPICIOUS, LATE)), policy).action is Action.QUARANTINE
+
+
+@pytest.mark.parametrize(
+    ("weight", "held", "rule"),
+    [
+        (1.9, "clean", "clean: nothing found"),
+        (2.0, "suspicious", "suspicious: weight 2 >= 2"),
+        (6.0, "spam", "spam: weight 6 >= 6"),
+        (7.5, "spam", "spam: weight 7.5 >= 6"),
+        (15.0, "malicious", "malicious: weight 15 >= 15"),
+    ],
+)
+def test_weights_are_held_against_thresholds(weight, held, rule):
+    policy = Policy(suspicious_weight=2, spam_weight=6, malicious_weight=15)
+    decision = decide(Judgement((answered(Finding("a", weight=weight - 1), Finding("b", weight=1)),)), policy)
+    assert (decision.category, decision.rule) == (Category(held), rule)
+
+
+def test_weights_of_all_engines_add_up_and_may_be_negative():
+    verdicts = (answered(Finding("a", weight=4)), answered(Finding("b", weight=4), engine="x"))
+    ham = answered(Finding("ham", weight=-3), engine="y")
+    assert category(Judgement(verdicts), Policy(spam_weight=6)) is Category.SPAM
+    assert category(Judgement((*verdicts, ham)), Policy(spam_weight=6)) is Category.CLEAN
+
+
+def test_an_engines_factor_changes_its_weights_and_not_its_severities():
+    policy = Policy(spam_weight=6, weights={"rspamd": 0})
+    assert category(Judgement((answered(Finding("a", weight=100)),)), policy) is Category.CLEAN
+    assert category(Judgement((SPAM,)), policy) is Category.SPAM
+    assert category(Judgement((answered(Finding("a", weight=3)),)), Policy(spam_weight=6, weights={"rspamd": 2})) is (
+        Category.SPAM
+    )
+
+
+def test_no_weight_counts_without_a_threshold():
+    assert category(Judgement((answered(Finding("a", weight=1e300)),)), Policy()) is Category.CLEAN
+
+
+def test_severity_is_named_where_weight_says_the_same():
+    spam = answered(Finding("GTUBE", Severity.SPAM, weight=20))
+    assert decide(Judgement((spam,)), Policy(spam_weight=6)).rule == "spam: severity of rspamd/GTUBE"
+    assert decide(Judgement((spam,)), Policy(malicious_weight=20)).rule == "malicious: weight 20 >= 20"
+
+
+@pytest.mark.parametrize("bad", [math.nan, -math.inf, math.inf, -1e308])
+def test_a_weight_that_is_no_number_does_not_switch_off_the_thresholds(bad):
+    verdicts = [answered(Finding("a", weight=7)), answered(*[Finding("b", weight=bad)] * 3, engine="x")]
+    policy = Policy(spam_weight=6, weights={"x": 1e300})
+    assert category(Judgement(tuple(verdicts)), policy) is (Category.CLEAN if bad == -1e308 else Category.SPAM)
+
+
+@pytest.mark.parametrize(("verdict", "would"), [(NOTE, "deliver"), (SPAM, "mark"), (MALICIOUS, "quarantine")])
+def test_observing_delivers_and_tells_what_would_have_been_done(verdict, would):
+    decision = decide(Judgement((verdict,)), Policy(observe=True))
+    assert (decision.action, decision.would) == (Action.DELIVER, Action(would))
+    assert decision.category is decide(Judgement((verdict,)), Policy()).category
+
+
+def test_a_rule_has_no_endless_names():
+    long = Verdict("e" * 500, Outcome.ANSWERED, (Finding("f" * 500, Severity.SPAM),))
+    assert len(decide(Judgement((long,)), Policy()).rule) < 200
+
+
+findings = st.builds(Finding, st.text(max_size=5), st.sampled_from(Severity), st.floats())
+verdicts = st.builds(
+    Verdict, st.sampled_from(["a", "b"]), st.sampled_from(Outcome), st.lists(findings, max_size=3).map(tuple)
+)
+policies = st.builds(
+    lambda actions, weight, observe: Policy(**actions, spam_weight=weight, observe=observe),
+    st.fixed_dictionaries({name: st.sampled_from(sorted(allowed)) for name, (allowed, _) in ALLOWED.items()}),
+    st.none() | st.floats(0.1, 100),
+    st.booleans(),
+)
+
+
+@given(st.lists(verdicts, max_size=4), policies)
+def test_nothing_fails_open(given_verdicts, policy):
+    judgement = Judgement(tuple(given_verdicts))
+    decision = decide(judgement, policy)
+    action = decision.would if policy.observe else decision.action
+    if judgement.severity is Severity.MALICIOUS:
+        assert action is policy.malicious
+    else:
+        needed = [policy.unscanned] if judgement.unanswered else []
+        needed += [policy.spam] if judgement.severity is Severity.SPAM else []
+        assert all(STRICTNESS.index(action) >= STRICTNESS.index(other) for other in needed)
+
+
+def test_every_action_has_its_strictness():
+    assert sorted(STRICTNESS) == sorted(Action)
+
+
+def test_the_worst_category_comes_first():
+    for order in itertools.permutations([SUSPICIOUS, SPAM, LATE, MALICIOUS]):
+        assert category(Judgement(order), Policy()) is Category.MALICIOUS
+    assert category(Judgement((SPAM, LATE)), Policy(spam="refuse")) is Category.UNSCANNED
