@@ -1,0 +1,1 @@
+"""ADMIN: the HTTP side: metrics and health."""

@@ -1,0 +1,212 @@
+"""What `sluice check` looks at beyond the types of single settings: files, pairs, engines, the state folder, tenants.
+
+Each rule takes the document and those of its tables that have no mistake of their own, and yields what it finds, so
+that all mistakes are told at once. Nothing is written.
+"""
+
+import datetime as dt
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from config.load import ConfigProblems, Document, Key, Problem, explain, read_tables, read_toml
+from config.settings import Delivery, Settings, Smtp
+from relay import tls
+from relay.errors import ConfigurationError, StoreFailed
+from relay.records import tenants as stored_tenants
+from relay.records.store import Store
+from relay.tenants.model import TenantFile
+from verdicts import registry
+
+SOON = 14 * 86_400
+"""Seconds: a certificate that ends sooner is worth a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is wrong, in the order of files and lines, and what is merely worth knowing."""
+
+    mistakes: Sequence[Problem]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth knowing that is no mistake."""
+
+    text: str
+
+
+Finds = Iterator[Problem | Note]
+Rule = Callable[[Document, Mapping[str, Any]], Finds]
+
+
+def check(config: Path, tenant_files: Iterable[Path]) -> Report:
+    """All mistakes of the configuration, of the files that it names, of the stored tenants, and of tenant files."""
+    found = list(_config(config))
+    for file in tenant_files:
+        try:
+            read_tenants(file)
+        except ConfigProblems as error:
+            found += error.problems
+    mistakes = [find for find in found if isinstance(find, Problem)]
+    return Report(mistakes, [find.text for find in found if isinstance(find, Note)])
+
+
+def read_tenants(file: Path) -> TenantFile:
+    """A tenant file. Raises ConfigProblems with all mistakes; no message shows a loop value."""
+    document = read_toml(file)
+    try:
+        return TenantFile.model_validate(document.data)
+    except ValidationError as error:
+        raise ConfigProblems(explain(error, document, TenantFile)) from None
+
+
+def _config(config: Path) -> Finds:
+    try:
+        document = read_toml(config)
+    except ConfigProblems as error:
+        yield from error.problems
+        return
+    tables, problems = read_tables(document)
+    found = [find for rule in RULES for find in rule(document, tables)]
+    problems += [find for find in found if isinstance(find, Problem)]
+    yield from sorted(problems, key=lambda problem: problem.line or 0)
+    yield from (find for find in found if isinstance(find, Note))
+
+
+def _smtp(document: Document, tables: Mapping[str, Any]) -> Finds:
+    smtp = tables.get("smtp")
+    if not isinstance(smtp, Smtp):
+        return
+    if smtp.require_tls and smtp.certificate is None:
+        yield document.problem(("smtp", "require_tls"), "is true, and there is no certificate")
+    yield from _certificate(document, "smtp", smtp)
+    yield from _roots(document, ("smtp", "client_certificate_roots"), smtp.client_certificate_roots)
+    if smtp.client_certificate_names and smtp.certificate is None:
+        yield document.problem(("smtp", "client_certificate_names"), "need TLS, and there is no certificate")
+
+
+def _delivery(document: Document, tables: Mapping[str, Any]) -> Finds:
+    delivery = tables.get("delivery")
+    if isinstance(delivery, Delivery):
+        yield from _certificate(document, "delivery", delivery)
+        yield from _roots(document, ("delivery", "roots"), delivery.roots)
+
+
+def _certificate(document: Document, name: str, table: Smtp | Delivery) -> Finds:
+    """The certificate and its key: both or none, readable, fitting, and not expired."""
+    certificate, key = table.certificate, table.private_key
+    if certificate is None or key is None:
+        if certificate is not None:
+            yield document.problem((name, "certificate"), "is given without private_key")
+        if key is not None:
+            yield document.problem((name, "private_key"), "is given without certificate")
+        return
+    unreadable = [
+        *_readable(document, (name, "certificate"), certificate),
+        *_readable(document, (name, "private_key"), key),
+    ]
+    yield from unreadable or _pair(document, (name, "certificate"), certificate, key)
+
+
+def _pair(document: Document, place: Key, certificate: Path, key: Path) -> Finds:
+    try:
+        expiry = tls.Certificates(certificate, key, None, ask_client=False).expiry()
+    except ConfigurationError as error:
+        yield from (document.problem(place, problem) for problem in error.problems)
+        return
+    left, day = expiry - time.time(), dt.datetime.fromtimestamp(expiry, dt.UTC).date()
+    if left < 0:
+        yield document.problem(place, f"expired on {day}")
+    elif left < SOON:
+        yield Note(f"{certificate} expires on {day}")
+
+
+def _roots(document: Document, place: Key, file: Path | None) -> Finds:
+    unreadable = list(_readable(document, place, file)) if file else []
+    yield from unreadable
+    if file and not unreadable:
+        try:
+            tls.client_context("verify", file, None, None)
+        except ConfigurationError as error:
+            yield from (document.problem(place, problem) for problem in error.problems)
+
+
+def _readable(document: Document, place: Key, file: Path) -> Finds:
+    try:
+        file.read_bytes()
+    except OSError as error:
+        yield document.problem(place, f"{file} cannot be read: {error.strerror}")
+
+
+def _engines(document: Document, tables: Mapping[str, Any]) -> Finds:
+    if "engines" not in tables:
+        return
+    for path, message in registry.problems(tables["engines"]):
+        yield document.problem(path, message)
+    if not tables["engines"]:
+        yield Note("no [engines.*] table: testpatterns alone runs")
+
+
+def _admission(_: Document, tables: Mapping[str, Any]) -> Finds:
+    admission = tables.get("admission")
+    if admission is not None and not admission.microsoft and not admission.networks:
+        yield Note("[admission] admits nobody: microsoft is false and networks is empty")
+
+
+def _deadlines(document: Document, tables: Mapping[str, Any]) -> Finds:
+    if {"judging", "smtp"} <= tables.keys() and tables["judging"].deadline >= tables["smtp"].reply_timeout:
+        yield document.problem(("judging", "deadline"), "must be shorter than smtp.reply_timeout")
+
+
+def _state(document: Document, tables: Mapping[str, Any]) -> Finds:
+    if "node" not in tables:
+        return
+    folder: Path = tables["node"].state
+    while not os.path.lexists(folder):  # what lacks is made at the start
+        folder = folder.parent
+    if not folder.is_dir():
+        yield document.problem(("node", "state"), f"{folder} is no folder")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield document.problem(("node", "state"), f"{folder} is not writable")
+
+
+def _tenants(document: Document, tables: Mapping[str, Any]) -> Finds:
+    """The stored tenants, if there is a database yet."""
+    if not {"node", "records"} <= tables.keys():
+        return
+    settings = Settings(node=tables["node"], records=tables["records"])
+    if settings.records.url is None and not (settings.node.state / "sluice.db").exists():
+        yield _NO_TENANTS
+        return
+    try:
+        documents = stored_documents(settings)
+    except StoreFailed as error:
+        yield document.problem(("records", "url"), f"the tenants cannot be read: {error.detail}")
+        return
+    if not documents:
+        yield _NO_TENANTS
+    try:
+        TenantFile.model_validate({"tenant": documents})
+    except ValidationError as error:
+        stored = Document(Path("(stored tenants)"), {"tenant": documents}, {(): 0})
+        yield from (replace(problem, line=None) for problem in explain(error, stored, TenantFile))
+
+
+def stored_documents(settings: Settings) -> list[dict[str, Any]]:
+    """The tenants as they are stored. Raises StoreFailed."""
+    store = Store(settings.records_url)
+    try:
+        return stored_tenants.load(store)[1]
+    finally:
+        store.close()
+
+
+_NO_TENANTS = Note("no tenants are stored, all recipients are refused: see `sluice tenant apply`")
+RULES: Sequence[Rule] = (_smtp, _delivery, _admission, _deadlines, _engines, _state, _tenants)

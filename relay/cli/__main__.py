@@ -1,0 +1,5 @@
+"""`python -m relay.cli` is `sluice`."""
+
+from relay.cli import main
+
+main()

@@ -1,0 +1,183 @@
+"""Everything an operator may do. The CLI only translates, and so does whatever comes after it.
+
+All functions block, read the configuration anew and give back plain data: what JSON can say, times as ISO 8601 in UTC,
+and no loop value.
+"""
+
+import asyncio
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.load import load
+from config.settings import Settings
+from relay import checks
+from relay.checks import Report
+from relay.errors import ConfigurationError
+from relay.quarantine.entry import Damaged, Entry
+from relay.quarantine.folder import Folder
+from relay.records import queries, tenants
+from relay.records.model import Record
+from relay.records.store import Store
+from relay.replies import Reply
+
+Plain = dict[str, Any]
+
+
+class NotFound(LookupError):
+    """Nothing has this identifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What applying a tenant file did, by the tenants' names."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+def check(config: Path, tenant_files: Iterable[Path] = ()) -> Report:
+    """All mistakes of all files at once; nothing is changed and nothing raised."""
+    return checks.check(config, tenant_files)
+
+
+def tenant_apply(config: Path, file: Path) -> Changes:
+    """Make the stored tenants equal to `file`; a second time changes nothing. Running nodes notice by the revision.
+
+    Raises ConfigProblems with all mistakes of the file, and then nothing is stored; StoreFailed.
+    """
+    settings = load(config)
+    wanted = {tenant.name: tenant.model_dump(mode="json") for tenant in checks.read_tenants(file).tenant}
+    with _store(settings) as store:
+        stored = {document["name"]: document for document in tenants.load(store)[1]}
+        changes = _changes(stored, wanted)
+        if changes.added or changes.changed or changes.removed:
+            tenants.replace(store, list(wanted.values()))
+    return changes
+
+
+def _changes(stored: Mapping[str, Plain], wanted: Mapping[str, Plain]) -> Changes:
+    both = [name for name in wanted if name in stored]
+    return Changes(
+        added=tuple(name for name in wanted if name not in stored),
+        changed=tuple(name for name in both if wanted[name] != stored[name]),
+        removed=tuple(name for name in stored if name not in wanted),
+        unchanged=tuple(name for name in both if wanted[name] == stored[name]),
+    )
+
+
+def tenant_list(config: Path) -> list[Plain]:
+    """The stored tenants; of the loop values only how many there are. Raises ConfigProblems, StoreFailed."""
+    with _store(load(config)) as store:
+        documents = tenants.load(store)[1]
+    return [document | {"loop_values": len(document["loop_values"])} for document in documents]
+
+
+def scans_list(config: Path, limit: int, *, tenant: str | None = None, outcome: str | None = None) -> list[Plain]:
+    """The records of the latest messages, newest first. Raises ConfigProblems, StoreFailed."""
+    with _store(load(config)) as store:
+        return [_plain_record(record) for record in queries.scans(store, limit, tenant=tenant, outcome=outcome)]
+
+
+def scan_show(config: Path, record_id: str) -> Plain:
+    """One record. Raises ConfigProblems, NotFound, StoreFailed."""
+    with _store(load(config)) as store:
+        record = queries.scan(store, record_id)
+    if record is None:
+        raise NotFound(f"no such scan: {record_id[:64]!a}")
+    return _plain_record(record)
+
+
+def quarantine_list(config: Path, limit: int) -> list[Plain]:
+    """The latest entries of the quarantine, newest first. Raises ConfigProblems, StoreFailed."""
+    with _folder(load(config)) as folder:
+        return [_plain_entry(entry) for entry in folder.list(limit)]
+
+
+def quarantine_show(config: Path, entry_id: str) -> Plain:
+    """One entry: envelope and evidence. Raises ConfigProblems, NotFound, StoreFailed."""
+    with _folder(load(config)) as folder:
+        return _plain_entry(folder.show(entry_id))
+
+
+def quarantine_message(config: Path, entry_id: str) -> Iterator[bytes]:
+    """The message of an entry, byte for byte. Raises ConfigProblems, NotFound, StoreFailed."""
+    with _folder(load(config)) as folder:
+        yield from folder.pieces(entry_id)
+
+
+def quarantine_delete(config: Path, entry_id: str) -> None:
+    """Delete an entry for good. Raises ConfigProblems, NotFound, StoreFailed."""
+    with _folder(load(config)) as folder:
+        folder.delete(entry_id)
+
+
+def quarantine_release(config: Path, entry_id: str) -> Reply:
+    """Hand an entry to its next hop; its reply. Raises ConfigProblems, NotFound, NextHopFailed, StoreFailed.
+
+    The entry stays, with the reply noted in it, until it is deleted or has expired.
+    """
+    from relay.assembly import release  # noqa: PLC0415 - the whole relay, and only this needs it
+
+    settings = load(config)
+    with _folder(settings) as folder:
+        reply = asyncio.run(release(settings, folder, entry_id))
+        folder.mark_released(entry_id, str(reply))
+        return reply
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator[Store]:
+    settings.node.state.mkdir(parents=True, exist_ok=True)
+    store = Store(settings.records_url)
+    try:
+        store.migrate()
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def _folder(settings: Settings) -> Iterator[Folder]:
+    folder = Folder(settings.quarantine_folder)
+    try:
+        yield folder
+    except Damaged as error:
+        raise ConfigurationError([f"the entry cannot be read: {error}"]) from None
+    except LookupError as error:
+        raise NotFound(str(error)) from None
+    finally:
+        folder.close()
+
+
+def _plain_record(record: Record) -> Plain:
+    return dataclasses.asdict(record) | {"at": _iso(record.at)}
+
+
+def _plain_entry(entry: Entry) -> Plain:
+    findings = [
+        {"engine": verdict["engine"]} | finding for verdict in entry.verdicts for finding in verdict.get("findings", ())
+    ]
+    return dataclasses.asdict(entry) | {
+        "at": _iso(entry.at),
+        "recipients": [recipient["address"] for recipient in entry.recipients],
+        "findings": findings,
+        "reason": _reason(entry, findings),
+    }
+
+
+def _reason(entry: Entry, findings: Iterable[Plain]) -> str:
+    """Why it is withheld, for people: the category, and what the engines call what they saw."""
+    names = [f"{finding['engine']} {finding['name']}" for finding in findings if finding.get("severity") != "note"]
+    return ": ".join(filter(None, [entry.decision.get("category", ""), ", ".join(names)]))
+
+
+def _iso(at: float) -> str:
+    moment = dt.datetime.fromtimestamp(at, dt.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

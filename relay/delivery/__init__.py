@@ -1,0 +1,1 @@
+"""ASK and HAND OVER: transactions with the next hop, on pooled connections."""

@@ -1,0 +1,61 @@
+"""MAIL and RCPT as bytes, and what an envelope needs that a next hop may lack. No I/O."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from relay import replies
+from relay.errors import Refused
+from verdicts.mail import Envelope, Recipient
+
+OWN_FIELDS: Final = 8_192
+"""Bytes that our own header fields may add to the size that the sender declared."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def check_needs(envelope: Envelope, features: Mapping[str, str]) -> None:
+    """Raise Refused when the next hop lacks what the envelope needs: it is never changed silently.
+
+    `features` are the EHLO keywords of the next hop in lower case. RFC 6531 section 3.2, RFC 6152 section 3.
+    """
+    if envelope.smtputf8 and "smtputf8" not in features:
+        raise Refused(replies.NEXT_HOP_LACKS_SMTPUTF8, "smtputf8")
+    if envelope.body == "8BITMIME" and "8bitmime" not in features:
+        raise Refused(replies.NEXT_HOP_LACKS_8BITMIME, "eightbit")
+
+
+def mail_command(envelope: Envelope, features: Mapping[str, str]) -> bytes:
+    """MAIL FROM with the parameters that the sender gave and the next hop offers (RFC 5321 section 4.1.1.2).
+
+    Raises ValueError on control characters, and Refused on an address that needs SMTPUTF8 without saying so.
+    """
+    words = [f"MAIL FROM:<{envelope.sender}>"]
+    if envelope.size is not None and "size" in features:
+        words.append(f"SIZE={envelope.size + OWN_FIELDS}")
+    if envelope.body is not None and "8bitmime" in features:
+        words.append(f"BODY={envelope.body}")
+    if envelope.smtputf8:
+        words.append("SMTPUTF8")
+    if "dsn" in features:  # RFC 3461 section 4
+        words += [f"{key}={value}" for key, value in (("RET", envelope.ret), ("ENVID", envelope.envid)) if value]
+    return _line(words, envelope)
+
+
+def rcpt_command(recipient: Recipient, envelope: Envelope, features: Mapping[str, str]) -> bytes:
+    """RCPT TO with the recipient's DSN parameters where offered (RFC 5321 section 4.1.1.3). Raises as MAIL does."""
+    words = [f"RCPT TO:<{recipient.address}>"]
+    if "dsn" in features:
+        parameters = (("NOTIFY", recipient.notify), ("ORCPT", recipient.orcpt))
+        words += [f"{key}={value}" for key, value in parameters if value]
+    return _line(words, envelope)
+
+
+def _line(words: list[str], envelope: Envelope) -> bytes:
+    text = " ".join(words)
+    if _CONTROL.search(text):  # intake lets none pass; here it would become a command of the attacker's
+        raise ValueError("control character in a command")
+    try:
+        return text.encode("utf-8" if envelope.smtputf8 else "ascii") + b"\r\n"
+    except UnicodeEncodeError:
+        raise Refused(replies.NEXT_HOP_LACKS_SMTPUTF8, "smtputf8") from None

@@ -1,0 +1,40 @@
+"""Delivery: the door of this room."""
+
+from collections.abc import Callable
+from ssl import SSLContext
+
+from relay.delivery.hop import Hop
+from relay.delivery.options import Options
+from relay.delivery.passage import Passage
+from relay.dns import Resolver
+from verdicts.mail import Envelope
+
+
+class Delivery:
+    """Passages to next hops, over one pool for each host and port.
+
+    `tls` gives the context for new connections, so that certificates can be changed while mail flows; None is right
+    where Options.tls is "off".
+    """
+
+    def __init__(self, options: Options, resolver: Resolver, tls: Callable[[], SSLContext | None]) -> None:
+        self._options = options
+        self._resolver = resolver
+        self._tls = tls
+        self._hops: dict[tuple[str, int], Hop] = {}
+
+    def passage(self, host: str, port: int, envelope: Envelope) -> Passage:
+        """A transaction of which nothing was asked yet. The envelope's recipients are not used: they are asked."""
+        hop = self._hops.get((host, port))
+        if hop is None:
+            hop = self._hops[host, port] = Hop(host, port, self._options, self._resolver, self._tls)
+        return Passage(hop, envelope)
+
+    def status(self) -> list[str]:
+        """One line for each next hop: what its pool does now."""
+        return [repr(hop) for hop in self._hops.values()]
+
+    async def close(self) -> None:
+        """Close all connections. Nothing must be under way any more."""
+        for hop in self._hops.values():
+            await hop.close()

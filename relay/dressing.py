@@ -1,0 +1,57 @@
+"""Dressing: a message's head as it goes on from here, whether it comes from the journey or out of the quarantine."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from relay.headers.dress import Stamps, dress
+from relay.headers.stamps import received
+from relay.tenants.loops import Tracer
+from verdicts.contract import Clock
+from verdicts.mail import Mail
+
+
+class Dressed:
+    """The bytes that go to the next hop: new pieces for the head, then every byte behind it as it came."""
+
+    def __init__(self, mail: Mail, head: list[bytes]) -> None:
+        self._mail, self._head = mail, head
+        self.size = sum(map(len, head)) + mail.content.size - mail.fields.end
+        """Bytes in all."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes in order; may be called again."""
+        return chain(self._head, _behind(self._mail.content.pieces(), self._mail.fields.end))
+
+
+class Dresser:
+    """Stamps for the messages of one node."""
+
+    def __init__(self, node: str, tracer: Tracer, clock: Clock) -> None:
+        self._node, self._tracer, self._clock = node, tracer, clock
+
+    def dress(
+        self, mail: Mail, mail_id: str, *, spam: bool = False, loop_value: str | None = None, observe: bool = False
+    ) -> Dressed:
+        """`mail`, named `mail_id`: `spam` marks it, `loop_value` is added, `observe` adds no more than the trace."""
+        envelope = mail.envelope
+        stamps = Stamps(
+            received=received(mail.session, self._node, mail_id, self._clock.time(), smtputf8=envelope.smtputf8),
+            trace=self._tracer.trace(mail.tenant, [to.address for to in envelope.recipients], mail_id),
+            spam=spam,
+            loop_value=loop_value,
+            copy_report=True,  # only Microsoft and the operator's own networks are admitted
+            observe=observe,
+        )
+        return Dressed(mail, dress(mail.fields, bytes(mail.content.view()[: mail.fields.end]), stamps))
+
+
+def _behind(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:
+    """The bytes of `pieces` from offset `start` on; pieces that lie wholly behind it are passed on uncopied."""
+    for piece in pieces:
+        if start >= len(piece):
+            start -= len(piece)
+        elif start:
+            yield piece[start:]
+            start = 0
+        else:
+            yield piece

@@ -1,0 +1,1 @@
+"""Admit a client, read its messages: the SMTP server side of Sluice."""

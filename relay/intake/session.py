@@ -1,0 +1,226 @@
+"""One SMTP connection, and the only door to aiosmtpd.
+
+The class is aiosmtpd's, its hot path is ours: aiosmtpd reads bodies line by line, knows neither PIPELINING nor BDAT,
+cuts slow uploads and slow handlers with its one timer and without a reply, and inspects all its members for each
+connection. What a command means is in `commands.py`, what bytes mean in `reader.py`, what waiting means in `link.py`.
+"""
+
+import asyncio
+import base64
+import os
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+from typing import cast
+
+import structlog
+from aiosmtpd.smtp import SMTP
+
+from relay import replies
+from relay.errors import Refused, SluiceError
+from relay.intake import commands
+from relay.intake.admission import plain_address
+from relay.intake.certificates import certificate_names
+from relay.intake.link import HungUpError, InterruptedLinkError, LinkError, TooSlowError
+from relay.intake.options import Network
+from relay.intake.proxy import ProxyHeaderError, read_header
+from relay.intake.service import Service
+from relay.intake.transaction import Transactions, no_argument
+from verdicts.mail import Tls
+
+PROXY_TIMEOUT = 5.0
+EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES")
+"""BINARYMIME is not among them: what it allows can go on by BDAT only."""
+
+log = structlog.get_logger("relay.intake")
+
+
+class SmtpServer(Transactions, SMTP):
+    """The session of one connection: an asyncio protocol with one coroutine that takes command after command."""
+
+    def __init__(self, service: Service) -> None:
+        Transactions.__init__(self, service, base64.b32encode(os.urandom(8))[:13].decode().lower())  # and not SMTP's
+        self._entered: str | None = None  # the peer that the session is counted for
+
+    # The connection.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody connected."""
+        self._tcp = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._task = self.loop.create_task(self._handle_client())
+
+    async def _handle_client(self) -> None:
+        try:
+            await self._admit()
+            while not self.ended:
+                await self._step()
+        except TooSlowError:
+            self._refuse(Refused(replies.IDLE, "idle"))
+        except InterruptedLinkError:
+            self._refuse(Refused(replies.SHUTTING_DOWN, "draining"))
+        except HungUpError:
+            pass
+        except SluiceError as error:
+            log.info("connection refused", peer=self._peer, reason=error.reason)
+            self._refuse(error)
+        finally:
+            await self._abandon()
+            self.end()
+            self._service.sessions.leave(self, self._entered)
+
+    async def _admit(self) -> None:
+        """Say the banner. Raises Refused when the client may not talk to us, LinkError when it is gone."""
+        options, service = self._options, self._service
+        service.sessions.enter(self, options.max_sessions)
+        name = self._tcp.get_extra_info("peername")
+        self._peer = _plain(str(name[0]) if name else "")
+        from_balancer = _inside(self._peer, options.proxy_networks)
+        if from_balancer and not await self._read_proxy_header():
+            # A balancer's own health check: it may look around, and send mail only where its address is admitted.
+            self._network = service.admission.network_of(self._peer)
+        else:
+            self._network = service.admission.network_of(self._peer)
+            if self._network is None:
+                raise Refused(replies.STRANGER, "stranger")
+            service.sessions.enter_peer(self._peer, options.max_sessions_per_peer)
+            self._entered = self._peer
+        self.say(replies.banner(options.name))
+
+    async def _read_proxy_header(self) -> bool:
+        """Take the peer from the PROXY header; False when it names none. Raises LinkError."""
+        deadline = self.loop.time() + PROXY_TIMEOUT
+        data = b""
+        try:
+            while (header := read_header(data)) is None:
+                chunk = self.inbox.chunk()
+                if chunk is None:
+                    await self.more(max(deadline - self.loop.time(), 0.0))
+                else:
+                    data += chunk
+        except (ProxyHeaderError, TooSlowError) as error:
+            self._count("proxy_header")
+            log.info("bad PROXY header", peer=self._peer, error=str(error))
+            raise HungUpError from error
+        self.inbox.unread(data[header.used :])
+        if header.peer is None:
+            return False
+        self._peer = _plain(header.peer)
+        return True
+
+    # Commands.
+
+    async def _step(self) -> None:
+        """Take one command."""
+        try:
+            await self._obey(await self._next_line())
+        except LinkError:
+            raise
+        except SluiceError as error:
+            self._refuse(error)
+        except Exception:
+            log.exception("session failed", session=self._id, peer=self._peer)
+            self.say(replies.LOCAL_FAILURE)
+
+    async def _next_line(self) -> bytes:
+        while (line := self.inbox.line(self._options.max_command_bytes)) is None:
+            if self._service.sessions.draining and self._envelope is None:
+                raise InterruptedLinkError
+            await self.more(self._options.idle_timeout)
+        return line
+
+    async def _obey(self, line: bytes) -> None:
+        verb, _, rest = line.partition(b" ")
+        command = _COMMANDS.get(verb.upper())
+        if command is None:
+            raise Refused(replies.UNKNOWN_COMMAND, "syntax")
+        try:
+            argument = rest.decode().strip(" ")
+        except UnicodeDecodeError as error:
+            raise Refused(replies.NOT_UTF8, "syntax") from error
+        await command(self, argument)
+
+    async def _hello(self, argument: str, *, esmtp: bool) -> None:
+        helo = commands.read_greeting(argument)
+        await self._abandon()
+        self._helo, self._esmtp, self._facts = helo, esmtp, None
+        self.say(replies.hello(self._options.name, self._extensions() if esmtp else ()))
+
+    async def _ehlo(self, argument: str) -> None:
+        await self._hello(argument, esmtp=True)
+
+    async def _helo_command(self, argument: str) -> None:
+        await self._hello(argument, esmtp=False)
+
+    def _extensions(self) -> list[str]:
+        extensions = [f"SIZE {self._options.max_message_bytes}", *EXTENSIONS]
+        if self._tls is None and self._service.tls() is not None:
+            extensions.append("STARTTLS")
+        return extensions
+
+    async def _starttls(self, argument: str) -> None:
+        no_argument(argument)
+        context = self._service.tls()
+        if self._tls is not None:
+            raise Refused(replies.TLS_ALREADY, "syntax")
+        if context is None:
+            raise Refused(replies.NOT_OFFERED, "syntax")
+        await self._abandon()
+        self.say(replies.READY_FOR_TLS)
+        await self.flush()
+        try:
+            tls = await self.start_tls(context)
+        except OSError as error:
+            self._service.failed_handshakes += 1
+            count = self._service.failed_handshakes
+            log.info("TLS handshake failed", peer=self._peer, error=str(error), so_far=count)
+            raise HungUpError from error
+        cipher = tls.cipher()
+        names = certificate_names(tls.getpeercert())
+        self._tls = Tls(tls.version() or "", cipher[0] if cipher else "", names)
+        self._helo, self._facts = "", None  # RFC 3207 section 4.2: as if nothing had been said
+
+    async def _rset(self, argument: str) -> None:
+        no_argument(argument)
+        await self._abandon()
+        self.say(replies.OK)
+
+    async def _quit(self, argument: str) -> None:
+        no_argument(argument)
+        self.say(replies.BYE)
+        self.end()
+
+    async def _noop(self, _argument: str) -> None:
+        self.say(replies.OK)
+
+    async def _vrfy(self, _argument: str) -> None:
+        self.say(replies.CANNOT_VERIFY)
+
+    async def _help(self, _argument: str) -> None:
+        self.say(replies.HELP)
+
+
+def _plain(peer: str) -> str:
+    """`peer` as it is told everywhere, IPv4-mapped addresses as IPv4; what is no address stays, and is a stranger."""
+    try:
+        return str(plain_address(peer))
+    except ValueError:
+        return peer
+
+
+def _inside(peer: str, networks: tuple[Network, ...]) -> bool:
+    return bool(networks) and bool(peer) and any(ip_address(peer) in network for network in networks)
+
+
+_COMMANDS: dict[bytes, Callable[[SmtpServer, str], Awaitable[None]]] = {
+    b"EHLO": SmtpServer._ehlo,
+    b"HELO": SmtpServer._helo_command,
+    b"STARTTLS": SmtpServer._starttls,
+    b"MAIL": SmtpServer._mail,
+    b"RCPT": SmtpServer._rcpt,
+    b"DATA": SmtpServer._data,
+    b"BDAT": SmtpServer._bdat,
+    b"RSET": SmtpServer._rset,
+    b"QUIT": SmtpServer._quit,
+    b"NOOP": SmtpServer._noop,
+    b"VRFY": SmtpServer._vrfy,
+    b"HELP": SmtpServer._help,
+}

@@ -1,0 +1,255 @@
+"""The mail transactions of one connection: MAIL, RCPT, DATA, BDAT, and the reply to a message (RFC 5321, RFC 3030)."""
+
+import structlog
+
+from relay import replies
+from relay.errors import Refused, SluiceError
+from relay.intake import commands
+from relay.intake.certificates import any_matches
+from relay.intake.draft import Draft
+from relay.intake.link import HungUpError, Link
+from relay.intake.reader import ChunkReader, DataReader, Reader
+from relay.intake.service import Conversation, Service
+from relay.intake.transfer import receive
+from relay.observe.metrics import BYTES, REFUSALS, REFUSED, SIZE, STAGE_SECONDS
+from relay.replies import Reply
+from verdicts.mail import Envelope, Session, Tls
+
+MAX_CHUNK = 1 << 30
+"""A refused BDAT chunk is read and thrown away, so that its bytes never become commands; over this many the connection
+is closed instead."""
+
+log = structlog.get_logger("relay.intake")
+_REFUSED = {reason: REFUSED.labels(reason) for reason in REFUSALS}
+_READ_SECONDS = STAGE_SECONDS.labels("read")
+
+
+class Transactions(Link):
+    """A link whose client sends mail, one transaction after the other."""
+
+    def __init__(self, service: Service, session_id: str) -> None:
+        super().__init__()
+        self._service = service
+        self._options = service.options
+        self._id = session_id
+        # Who the client is.
+        self._peer = ""
+        self._network: str | None = None
+        self._helo = ""
+        self._esmtp = True
+        self._tls: Tls | None = None
+        self._facts: Session | None = None  # all of this, as one value; None when it has changed
+        self._errors = 0
+        # The transaction.
+        self._conversation: Conversation | None = None
+        self._envelope: Envelope | None = None  # not None: a transaction is open
+        self._draft: Draft | None = None
+        self._accepted = 0
+        self._started: float | None = None  # when DATA or the first BDAT came
+        self._replying = False  # message() runs and the client waits for its reply
+
+    # What happens to it from outside.
+
+    def client_left(self) -> None:
+        """The client hung up."""
+        self._lose()
+
+    def time_passed(self) -> None:
+        """The reply takes too long: say so, unless the message may be at the next hop already."""
+        if self._replying and self._conversation and not self._conversation.hand_over_begun():
+            self._count("reply_timeout")
+            self.say(replies.REPLY_TIMEOUT)
+            self.end()
+            self._lose()
+
+    def drain(self) -> None:
+        """End now if no transaction is open, else after it."""
+        if self._envelope is None:
+            self.interrupt()
+
+    def cut(self) -> None:
+        """End now, unless a hand-over has begun."""
+        if self._replying and self._conversation and self._conversation.hand_over_begun():
+            return
+        if not self.interrupt():
+            self.say(replies.SHUTTING_DOWN)
+            self.end()
+            self._lose()
+
+    def _lose(self) -> None:
+        if self._replying and self._conversation:
+            self._replying = False
+            self._conversation.lost()
+
+    # What is said.
+
+    def _tell(self, reply: Reply) -> None:
+        """Say `reply`; 421 means that the connection closes (RFC 5321 section 3.8)."""
+        self.say(reply)
+        if reply.code == 421:
+            self.end()
+
+    def _refuse(self, error: SluiceError) -> None:
+        """Answer with the error's reply; too many refusals of ours end the session."""
+        if isinstance(error, Refused):
+            self._count(error.reason)
+            self._errors += error.reply.permanent
+        self._tell(error.reply)
+        if self._errors >= self._options.max_errors and not self.ended:
+            self._count("errors")
+            self._tell(replies.TOO_MANY_ERRORS)
+
+    def _count(self, reason: str) -> None:
+        child = _REFUSED.get(reason)
+        if child is not None:
+            child.inc()
+
+    # Commands.
+
+    async def _mail(self, argument: str) -> None:
+        self._check_mail_allowed()
+        envelope = commands.read_mail(argument)
+        if envelope.size is not None and envelope.size > self._options.max_message_bytes:
+            raise Refused(replies.TOO_BIG, "too_big")
+        if self._conversation is None:
+            self._conversation = self._service.converse()
+        self._draft = Draft(self._options, self._service.budget, envelope.size)
+        self._envelope = envelope
+        try:
+            reply = await self._conversation.mail(self._session_facts(), envelope)
+        except Exception:
+            await self._abandon()
+            raise
+        self._tell(reply)
+        if not reply.positive:
+            await self._abandon()
+
+    def _check_mail_allowed(self) -> None:
+        options = self._options
+        if not self._helo:
+            raise Refused(replies.GREETING_NEEDED, "syntax")
+        if self._envelope is not None:
+            raise Refused(replies.MAIL_GIVEN, "syntax")
+        if self._service.sessions.draining:
+            raise Refused(replies.SHUTTING_DOWN, "draining")
+        if self._network is None:
+            raise Refused(replies.STRANGER, "stranger")
+        if options.require_tls and self._tls is None:
+            raise Refused(replies.TLS_NEEDED, "tls_required")
+        wanted = options.client_certificate_names
+        if wanted and not any_matches(wanted, self._tls.names if self._tls else ()):
+            raise Refused(replies.CERTIFICATE_NEEDED, "client_certificate")
+
+    def _session_facts(self) -> Session:
+        if self._facts is None:
+            self._facts = Session(self._id, self._peer, self._helo, self._esmtp, self._network or "", self._tls)
+        return self._facts
+
+    async def _rcpt(self, argument: str) -> None:
+        if self._envelope is None or self._conversation is None:
+            raise Refused(replies.MAIL_NEEDED, "syntax")
+        self._check_no_bdat()
+        if self._accepted >= self._options.max_recipients:
+            raise Refused(replies.TOO_MANY_RECIPIENTS, "too_many_recipients")
+        recipient = commands.read_rcpt(argument, smtputf8=self._envelope.smtputf8)
+        reply = await self._conversation.rcpt(recipient)
+        self._accepted += reply.positive
+        self._tell(reply)
+
+    def _check_no_bdat(self) -> None:
+        if self._started is not None:
+            raise Refused(replies.BDAT_BEGUN, "syntax")
+
+    def _open_draft(self) -> Draft:
+        if self._draft is None:
+            raise Refused(replies.MAIL_NEEDED, "syntax")
+        if not self._accepted:
+            raise Refused(replies.NO_RECIPIENTS, "syntax")
+        return self._draft
+
+    async def _data(self, argument: str) -> None:
+        no_argument(argument)
+        self._check_no_bdat()
+        draft = self._open_draft()
+        self.say(replies.GO_AHEAD)
+        await self._receive(DataReader(), draft)
+        await self._finish(draft, strict=True)
+
+    async def _bdat(self, argument: str) -> None:
+        try:
+            size, last = commands.read_bdat(argument)
+        except Refused as error:
+            self._refuse(error)
+            self.end()  # where the chunk ends is unknown, so its bytes would be taken for commands
+            return
+        if size > MAX_CHUNK:
+            self._refuse(Refused(replies.TOO_BIG, "too_big"))
+            self.end()
+            return
+        await self._receive(ChunkReader(size), self._draft if self._accepted else None)
+        draft = self._open_draft()
+        if last:
+            await self._finish(draft, strict=False)
+        else:
+            self.say(draft.fault.reply if draft.fault else replies.chunk_taken(size))
+
+    async def _receive(self, reader: Reader, draft: Draft | None) -> None:
+        started = self._started or self.loop.time()
+        if draft is not None:
+            self._started = started
+        await receive(self, reader, draft, self._options.data_timeout, started + self._options.transfer_timeout)
+
+    async def _finish(self, draft: Draft, *, strict: bool) -> None:
+        """Hand the message to the conversation and give its reply. The draft ends here."""
+        await draft.finish(strict=strict)
+        draft.seconds = self.loop.time() - (self._started or 0.0)
+        _READ_SECONDS.observe(draft.seconds)
+        BYTES.inc(draft.size)
+        SIZE.observe(draft.size)
+        if draft.fault:
+            self._count(draft.fault.reason)
+        await self.flush()
+        await self._ask_for_reply(draft)
+
+    async def _ask_for_reply(self, draft: Draft) -> None:
+        assert self._conversation is not None
+        if self._hung_up:
+            raise HungUpError
+        self._replying = True
+        self.watch(self._options.reply_timeout)
+        try:
+            reply = await self._conversation.message(draft)
+        except SluiceError as error:
+            if error is not draft.fault:  # which is counted already
+                raise
+            reply = error.reply
+        except Exception:
+            await self._abandon()
+            raise
+        finally:
+            self._replying = False
+            self._forget()
+        self._tell(reply)
+
+    def _forget(self) -> None:
+        """The transaction is over."""
+        if self._draft is not None:
+            self._draft.close()
+        self._envelope = self._draft = self._started = None
+        self._accepted = 0
+
+    async def _abandon(self) -> None:
+        """End the open transaction, if there is one, without a message."""
+        if self._envelope is None or self._conversation is None:
+            return
+        self._forget()
+        try:
+            await self._conversation.reset()
+        except Exception:
+            log.exception("reset failed", session=self._id)
+
+
+def no_argument(argument: str) -> None:
+    """Raises Refused when there is an `argument`."""
+    if argument:
+        raise Refused(replies.NO_ARGUMENT, "syntax")

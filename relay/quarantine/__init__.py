@@ -1,0 +1,1 @@
+"""Mail that is withheld: kept on disk before the sender hears 250."""

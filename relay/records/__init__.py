@@ -1,0 +1,1 @@
+"""What is remembered: a record for every message, and the tenants."""

@@ -1,0 +1,41 @@
+"""Questions to the records. They block, and raise StoreFailed."""
+
+from sqlalchemy import delete, select
+
+from relay.records.model import Record, from_row
+from relay.records.schema import scans as table
+from relay.records.store import Store
+
+MOST = 10_000
+"""Records that one question may bring."""
+CHUNK = 1000
+"""Rows deleted in one transaction, so that writers need not wait long."""
+
+
+def scans(store: Store, limit: int, tenant: str | None = None, outcome: str | None = None) -> list[Record]:
+    """The newest `limit` records (at most MOST), newest first, of one tenant or one outcome when given."""
+    query = select(table).order_by(table.c.at.desc(), table.c.id.desc()).limit(max(0, min(limit, MOST)))
+    if tenant is not None:
+        query = query.where(table.c.tenant == tenant)
+    if outcome is not None:
+        query = query.where(table.c.outcome == outcome)
+    with store.reading() as connection:
+        return [from_row(row) for row in connection.execute(query).mappings()]
+
+
+def scan(store: Store, record_id: str) -> Record | None:
+    """One record; None when there is none."""
+    with store.reading() as connection:
+        row = connection.execute(select(table).where(table.c.id == record_id)).mappings().first()
+    return None if row is None else from_row(row)
+
+
+def expire(store: Store, before: float) -> int:
+    """Delete the records from before `before` (seconds since the epoch); returns how many they were."""
+    oldest = select(table.c.id).where(table.c.at < before).order_by(table.c.at).limit(CHUNK)
+    expired, last = 0, CHUNK
+    while last == CHUNK:
+        with store.writing() as connection:
+            last = connection.execute(delete(table).where(table.c.id.in_(oldest))).rowcount
+        expired += last
+    return expired

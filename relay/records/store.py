@@ -1,0 +1,84 @@
+"""The database: one engine, transactions that read, transactions that write, migrations. All of it blocks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Table, create_engine, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.sql.dml import Insert
+
+from relay import replies
+from relay.errors import StoreFailed
+from relay.records import sqlite as sqlite_rules
+
+BUSY_SECONDS = 5.0
+"""How long a transaction waits for another process's lock (SQLite)."""
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@contextmanager
+def _door() -> Iterator[None]:
+    """Foreign errors become StoreFailed; the detail tells neither statements nor values."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreFailed(replies.LOCAL_FAILURE, "records", f"{type(error).__name__}: {error.orig}") from error
+    except (SQLAlchemyError, CommandError, ImportError, OSError) as error:
+        raise StoreFailed(replies.LOCAL_FAILURE, "records", f"{type(error).__name__}: {error}") from error
+
+
+class Store:
+    """A database by its SQLAlchemy URL. Connects when it is used; made anew in each process, never carried over a fork.
+
+    Everything raises StoreFailed, and nothing else, when the database fails.
+    """
+
+    def __init__(self, url: str, *, busy: float = BUSY_SECONDS) -> None:
+        with _door():
+            parsed = make_url(url)
+            self._file = sqlite_rules.file_of(parsed)
+            if self._file is not None:
+                parsed = sqlite_rules.only_existing(parsed, self._file)
+            self._engine = create_engine(parsed, hide_parameters=True)
+        self._writing = self._engine.execution_options(writes=True)
+        if self._engine.dialect.name == "sqlite":
+            sqlite_rules.prepare(self._engine, busy, self._file)
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database. Raises StoreFailed."""
+        with _door(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that may write; committed at the end. Raises StoreFailed."""
+        with _door(), self._writing.begin() as connection:
+            yield connection
+
+    def insert_once(self, table: Table) -> Insert:
+        """An INSERT that passes over rows that are there already."""
+        if self._engine.dialect.name == "postgresql":
+            return postgresql.insert(table).on_conflict_do_nothing()
+        return sqlite.insert(table).on_conflict_do_nothing()
+
+    def migrate(self) -> None:
+        """Bring the schema up to date, from nothing or from an older one; safe for several processes at once.
+
+        Raises StoreFailed, also when the schema is newer than this program.
+        """
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        made = nullcontext() if self._file is None else sqlite_rules.made(self._file)
+        with _door(), made, self.writing() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")

@@ -1,0 +1,63 @@
+"""Release: a withheld message takes the rest of its way, dressed as a clean one, to the next hop that it was for."""
+
+from collections.abc import Iterator
+
+from relay.delivery.delivery import Delivery
+from relay.dressing import Dresser
+from relay.quarantine.entry import Entry
+from relay.replies import Reply
+from relay.tenants.hops import NextHop
+from verdicts.mail import Envelope, Mail, Recipient, Session
+
+
+class Kept:
+    """The bytes of a kept message as the Content of a Mail."""
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+        self.size = len(message)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes, in one piece."""
+        yield self._message
+
+    def view(self) -> memoryview:
+        """All bytes."""
+        return memoryview(self._message)
+
+    @property
+    def bare(self) -> bool:
+        """Whether there is a CR or LF that is not half of a CRLF: then only BDAT carries it."""
+        pairs = self._message.count(b"\r\n")
+        return any(self._message.count(half) != pairs for half in (b"\r", b"\n"))
+
+
+async def release(entry: Entry, message: bytes, delivery: Delivery, dresser: Dresser) -> Reply:
+    """Hand `message` to the entry's next hop for all recipients that it still takes; its last reply, word for word.
+
+    Raises NextHopFailed, Refused.
+    """
+    hop, kept = NextHop.parse(entry.next_hop), Kept(message)
+    mail = Mail(Session(**entry.session | {"tls": None}), _envelope(entry), kept, entry.tenant)
+    passage = delivery.passage(hop.host, hop.port, mail.envelope)
+    try:
+        for recipient in mail.envelope.recipients:
+            reply = await passage.ask(recipient)
+        if not passage.accepted:
+            return reply
+        dressed = dresser.dress(mail, entry.id)
+        return await passage.hand_over(dressed.pieces, dressed.size, bare=kept.bare)
+    finally:
+        await passage.reset()
+
+
+def _envelope(entry: Entry) -> Envelope:
+    return Envelope(
+        sender=entry.sender,
+        recipients=tuple(Recipient(**recipient) for recipient in entry.recipients),
+        body=entry.body,
+        smtputf8=entry.smtputf8,
+        size=entry.size,
+        ret=entry.ret,
+        envid=entry.envid,
+    )

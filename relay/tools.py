@@ -1,0 +1,110 @@
+"""Tools for verdict engines: pooled HTTP, the system's clock, and the resolver that the relay uses itself.
+
+The only door to aiohttp's client.
+"""
+
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import chain, islice
+
+import aiohttp
+
+from verdicts.contract import Dns, HttpReply, Tools
+
+_CONNECT_SECONDS = 5.0
+_TOTAL_SECONDS = 120.0  # no engine may take longer (EngineOptions.deadline)
+_CONNECTIONS_PER_HOST = 100
+_IDLE_SECONDS = 10.0
+_PIECE = 65_536
+
+
+class SystemClock:
+    """The system's clock."""
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back."""
+        return time.monotonic()
+
+
+class PooledHttp:
+    """HTTP requests on connections that are kept. Follows no redirect, keeps no cookie, asks no proxy."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(
+        self, url: str, *, headers: Iterable[tuple[str, str]], body: Iterable[bytes], limit: int = 4_000_000
+    ) -> HttpReply:
+        """POST `body`: chunked unless `headers` name its Content-Length. Raises OSError when no answer could be had or
+        it is larger than `limit` bytes, ValueError when a header field cannot be sent.
+
+        A connection that the server closed while it was idle is tried once more on a fresh one, if `body` can be read
+        again; that may repeat a request, which for a question about a message does no harm.
+        """
+        fields = tuple(headers)
+        try:
+            return await self._post(url, fields, body, limit)
+        except aiohttp.ServerDisconnectedError as error:
+            if iter(body) is body:
+                raise OSError(f"the server hung up: {error}") from error
+        except aiohttp.ClientError as error:
+            raise OSError(f"{type(error).__name__}: {error}") from error
+        try:
+            return await self._post(url, fields, body, limit)
+        except aiohttp.ClientError as error:
+            raise OSError(f"{type(error).__name__}: {error}") from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _post(self, url: str, headers: Iterable[tuple[str, str]], body: Iterable[bytes], limit: int) -> HttpReply:
+        async with self._open().post(url, headers=headers, data=_data(body), allow_redirects=False) as response:
+            received = bytearray()
+            async for piece in response.content.iter_chunked(_PIECE):
+                received += piece
+                if len(received) > limit:
+                    raise OSError(f"the reply is larger than {limit} bytes")
+            return HttpReply(response.status, bytes(received), dict(response.headers))
+
+    def _open(self) -> aiohttp.ClientSession:
+        """The session, which needs the running loop and so is made at the first request."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit_per_host=_CONNECTIONS_PER_HOST, keepalive_timeout=_IDLE_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "sluice", "Accept-Encoding": "identity"},
+                timeout=aiohttp.ClientTimeout(total=_TOTAL_SECONDS, sock_connect=_CONNECT_SECONDS),
+            )
+        return self._session
+
+
+def _data(body: Iterable[bytes]) -> bytes | AsyncIterator[bytes]:
+    """A small body goes out with the header, in one write; a large one piece by piece."""
+    pieces = iter(body)
+    first = tuple(islice(pieces, 2))
+    if len(first) < 2 and sum(map(len, first)) <= _PIECE:
+        return b"".join(first)
+    return _streamed(chain(first, pieces))
+
+
+async def _streamed(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+class Toolbox:
+    """The `Tools` of one process, and their end."""
+
+    def __init__(self, dns: Dns) -> None:
+        self._http = PooledHttp()
+        self.tools = Tools(dns, self._http, SystemClock())
+
+    async def close(self) -> None:
+        """Close what the tools hold open; not the resolver, which is the relay's."""
+        await self._http.close()

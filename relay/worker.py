@@ -1,0 +1,172 @@
+"""One process that serves mail: starts, watches, reloads, drains, stops."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from config.load import load
+from config.settings import Settings
+from relay import assembly
+from relay.admin.server import start as start_http
+from relay.intake.listener import Listener
+from relay.journey import Journey
+from relay.observe import metrics
+from relay.observe.health import Health
+from relay.observe.lag import watch as watch_lag
+from relay.quarantine.folder import Folder
+from relay.records import queries, tenants
+from relay.records.store import Store
+from relay.records.writer import Writer
+from relay.rooms import Rooms
+
+log = structlog.get_logger("worker")
+
+TENANTS_EVERY, HEALTH_EVERY, TIDY_EVERY = 2.0, 1.0, 600.0
+"""Seconds between looks at the tenants' revision, at the worker's health, at what has expired."""
+
+
+class Worker:
+    """Everything that one process needs to serve mail. `number` is 0 when it is the only one."""
+
+    def __init__(self, config: Path, settings: Settings, number: int) -> None:
+        self.health = Health()
+        self._config, self._settings, self._number = config, settings, number
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._revision = -1
+
+    async def run(self, sockets: list[socket.socket], http: socket.socket | None) -> int:
+        """Serve until SIGTERM or SIGINT, then drain. Raises ConfigurationError and StoreFailed when it cannot start."""
+        self._signals()
+        await self._open()
+        await self._listener.start(sockets)
+        server = http and await start_http(http, metrics.exposition, self._readiness)
+        self._watch()
+        self._tell_health()
+        await self._stop.wait()
+        await self._drain()
+        if server:
+            await server.close()
+        return 0
+
+    async def _open(self) -> None:
+        settings = self._settings
+        self._certificates = assembly.certificates(settings)
+        self._store = Store(settings.records_url)
+        await asyncio.to_thread(self._store.migrate)
+        self._writer = Writer(self._store, settings.records.backlog)
+        self._folder = Folder(settings.quarantine_folder)
+        self._rooms = await self._build(settings)
+        self._listener = Listener(
+            assembly.intake_options(settings),
+            assembly.admission(settings),
+            lambda: Journey(lambda: self._rooms),
+            lambda: self._certificates.context() if self._certificates else None,
+        )
+
+    async def _build(self, settings: Settings) -> Rooms:
+        self._revision, directory = await asyncio.to_thread(assembly.directory, self._store)
+        return assembly.rooms(settings, directory, self._folder, self._writer.put)
+
+    def _signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reload()))
+        if self._number:  # the supervisor holds the other end: when it is gone, so are we
+            loop.add_reader(sys.stdin.fileno(), self._stop.set)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(work))
+
+    def _watch(self) -> None:
+        self._spawn(watch_lag())
+        self._spawn(self._every(HEALTH_EVERY, self._look))
+        self._spawn(self._every(TENANTS_EVERY, self._refresh_tenants))
+        if self._number <= 1:
+            self._spawn(self._every(TIDY_EVERY, self._tidy))
+
+    async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next turn tries again
+                log.error("housekeeping failed", work=work.__name__, error=str(error))  # noqa: TRY400
+            await asyncio.sleep(seconds)
+
+    async def _look(self) -> None:
+        before = self.health.problems
+        self.health.set("records", self._writer.failing)
+        self.health.set("certificate", self._certificate_problem())
+        self.health.set("draining", "no new sessions" if self._stop.is_set() else None)
+        if self.health.problems != before:
+            self._tell_health()
+
+    def _certificate_problem(self) -> str | None:
+        ended = self._certificates is not None and self._certificates.expiry() < self._rooms.clock.time()
+        return "the certificate has expired" if ended else None
+
+    def _tell_health(self) -> None:
+        problems = self.health.problems
+        metrics.READY.set(not problems)
+        if problems:
+            log.warning("not ready", **problems)
+        if self._number:
+            os.write(sys.stdout.fileno(), json.dumps(problems).encode() + b"\n")
+
+    async def _readiness(self) -> dict[str, str]:
+        return self.health.problems
+
+    async def _refresh_tenants(self) -> None:
+        if await asyncio.to_thread(tenants.revision, self._store) != self._revision:
+            self._revision, self._rooms.directory = await asyncio.to_thread(assembly.directory, self._store)
+            log.info("tenants loaded", revision=self._revision)
+
+    async def _tidy(self) -> None:
+        now, day = self._rooms.clock.time(), 86_400
+        kept, records = self._settings.quarantine.keep_days, self._settings.records.keep_days
+        await asyncio.to_thread(self._folder.expire, now - kept * day)
+        await asyncio.to_thread(queries.expire, self._store, now - records * day)
+        metrics.QUARANTINED.set(await asyncio.to_thread(self._folder.count))
+
+    async def reload(self) -> None:
+        """SIGHUP: configuration, tenants and certificates; what is broken keeps the old ones and says so."""
+        try:
+            settings = await asyncio.to_thread(load, self._config)
+            certificates = await asyncio.to_thread(assembly.certificates, settings)
+            admission, intake = assembly.admission(settings), assembly.intake_options(settings)
+            rooms = await self._build(settings)
+        except Exception as error:  # noqa: BLE001 - a reload must never end the service
+            metrics.RELOADS.labels("failed").inc()
+            self.health.set("reload", "the last reload failed, the old configuration stays")
+            log.error("reload failed, the old configuration stays", problems=getattr(error, "problems", str(error)))  # noqa: TRY400
+            return
+        retired, self._rooms, self._settings, self._certificates = self._rooms, rooms, settings, certificates
+        self._listener.reconfigure(intake, admission)
+        self._spawn(assembly.retire(retired, settings))
+        metrics.RELOADS.labels("ok").inc()
+        self.health.set("reload", None)
+        log.info("reloaded")
+
+    async def _drain(self) -> None:
+        log.info("draining", seconds=self._settings.node.drain)
+        self._listener.stop_accepting()
+        self._tell_health()
+        await self._listener.drain(self._settings.node.drain)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await assembly.close(self._rooms)
+        await asyncio.to_thread(self._writer.close, 5.0)
+        self._folder.close()
+        self._store.close()
+        log.info("stopped")

@@ -1,0 +1,191 @@
+"""sluice check: everything that is wrong, at once, by file, line and key."""
+
+import pytest
+
+from relay.records import tenants
+from relay.records.store import Store
+
+LEAST = '[node]\nname = "mx1.relay.example"\nstate = "state"\n'
+PLAIN = LEAST + "[smtp]\nrequire_tls = false\n"
+TESTPATTERNS_NOTE = "note: no [engines.*] table: testpatterns alone runs"
+TENANTS_NOTE = "note: no tenants are stored, all recipients are refused: see `sluice tenant apply`"
+
+
+@pytest.fixture
+def checked(sluice, tmp_path):
+    """Check a text: the status and the lines, without the file's name."""
+
+    def checked(text, *tenant_files):
+        file = tmp_path / "sluice.toml"
+        file.write_text(text)
+        ran = sluice("check", "--config", file, *tenant_files)
+        assert ran.err == ""
+        return ran.status, [line.removeprefix(f"{file}:") for line in ran.out.splitlines()]
+
+    return checked
+
+
+def test_a_right_file_has_notes_only(checked, tmp_path):
+    assert checked(PLAIN) == (0, [TESTPATTERNS_NOTE, TENANTS_NOTE, "no mistakes"])
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_configured_engine_needs_no_note(checked):
+    assert checked(f"{PLAIN}[engines.testpatterns]\n") == (0, [TENANTS_NOTE, "no mistakes"])
+
+
+def test_all_mistakes_of_all_files_at_once(checked, tmp_path):
+    tenant_file = tmp_path / "tenants.toml"
+    tenant_file.write_text('[[tenant]]\nname = "acme"\nloop_values = ["hunter2"]\n[[tenant.domain]]\nname = "a b"\n')
+    status, lines = checked(
+        '[node]\nname = "-"\nstate = "state"\n'
+        "[smtp]\n"
+        'certificate = "none.crt"\n'
+        'private_key = "none.key"\n'
+        "[delivery]\n"
+        'certificate = "none.crt"\n'
+        "[judging]\n"
+        "deadline = 480\n"
+        "[engines.rspmad]\n"
+        "[engines.testpatterns]\n"
+        "colour = 1\n"
+        "[lgo]\n",
+        tenant_file,
+    )
+    assert status == 1
+    assert lines[:8] == [
+        "2: node.name: must match pattern '^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$'",
+        f"5: smtp.certificate: {tmp_path}/none.crt cannot be read: No such file or directory",
+        f"6: smtp.private_key: {tmp_path}/none.key cannot be read: No such file or directory",
+        "8: delivery.certificate: is given without private_key",
+        "10: judging.deadline: must be shorter than smtp.reply_timeout",
+        "11: engines.rspmad: unknown engine; did you mean 'rspamd'?",
+        lines[6],
+        "14: lgo: unknown key; did you mean log?",
+    ]
+    assert lines[6].startswith("13: engines.testpatterns.colour: unknown key")
+    assert lines[8].startswith(f"{tenant_file}:3: tenant[0].loop_values[0]: must have 8 to 200 characters")
+    assert any(line.startswith(f"{tenant_file}:4: tenant[0].domain[0].next_hop: is required") for line in lines)
+    assert any(line.startswith(f"{tenant_file}:5: tenant[0].domain[0].name: ") for line in lines)
+    assert lines[-1] == f"{len(lines) - 1} mistakes"
+    assert "hunter2" not in "".join(lines)
+
+
+def test_tls_without_a_certificate_is_a_mistake(checked):
+    status, lines = checked(LEAST)
+    assert (status, lines[0]) == (1, "1: smtp.require_tls: is true, and there is no certificate")
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "told"),
+    [(90, 0, None), (3, 0, "expires on "), (-1, 1, "5: smtp.certificate: expired on ")],
+)
+def test_certificates_end(checked, certificate, days, status, told):
+    file, key = certificate(days)
+    result, lines = checked(f'{LEAST}[smtp]\ncertificate = "{file}"\nprivate_key = "{key}"\n')
+    assert result == status
+    assert [told in line for line in lines if "expire" in line] == ([True] if told else [])
+
+
+def test_a_certificate_and_another_key(checked, certificate):
+    file, _ = certificate(90)
+    _, other = certificate(90, "other")
+    status, lines = checked(f'{LEAST}[smtp]\ncertificate = "{file}"\nprivate_key = "{other}"\n')
+    assert status == 1
+    assert lines[0].startswith("5: smtp.certificate: ")
+
+
+def test_no_certificate_in_the_file(checked, tmp_path):
+    (tmp_path / "empty").write_text("")
+    status, lines = checked(f'{LEAST}[smtp]\ncertificate = "empty"\nprivate_key = "empty"\n')
+    assert status == 1
+    assert lines[0].startswith("5: smtp.certificate: ")
+
+
+@pytest.mark.parametrize("key", ["certificate", "private_key"])
+def test_half_a_pair(checked, key, tmp_path):
+    (tmp_path / "half").write_text("")
+    other = {"certificate": "private_key", "private_key": "certificate"}[key]
+    status, lines = checked(f'{PLAIN}{key} = "half"\n')
+    assert (status, lines[0]) == (1, f"6: smtp.{key}: is given without {other}")
+
+
+def test_names_of_clients_need_tls(checked):
+    status, lines = checked(f'{PLAIN}client_certificate_names = ["x.example"]\nclient_certificate_roots = "none"\n')
+    assert status == 1
+    assert lines[0] == "6: smtp.client_certificate_names: need TLS, and there is no certificate"
+    assert lines[1].startswith("7: smtp.client_certificate_roots: ")
+
+
+def test_nobody_admitted_is_worth_a_note(checked):
+    _, lines = checked(f"{PLAIN}[admission]\nmicrosoft = false\n")
+    assert "note: [admission] admits nobody: microsoft is false and networks is empty" in lines
+
+
+def test_state_that_is_a_file(checked, tmp_path):
+    (tmp_path / "state").write_text("")
+    status, lines = checked(PLAIN)
+    assert (status, lines[0]) == (1, f"3: node.state: {tmp_path}/state is no folder")
+
+
+def test_state_that_cannot_be_written(checked, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    status, lines = checked(PLAIN)
+    assert (status, lines[0]) == (1, f"3: node.state: {tmp_path} is not writable")
+
+
+def stored(tmp_path, documents):
+    (tmp_path / "state").mkdir()
+    store = Store(f"sqlite:///{tmp_path}/state/sluice.db")
+    store.migrate()
+    tenants.replace(store, documents)
+    store.close()
+
+
+def test_stored_tenants_are_checked(checked, tmp_path):
+    stored(tmp_path, [{"name": "acme", "loop_values": ["hunter2hunter2"], "domian": []}])
+    status, lines = checked(PLAIN)
+    assert status == 1
+    assert lines[:2] == [
+        "(stored tenants): tenant[0].domain: is required",
+        "(stored tenants): tenant[0].domian: unknown key; did you mean domain?",
+    ]
+    assert "hunter2" not in "".join(lines)
+
+
+def test_a_database_without_tenants(checked, tmp_path):
+    stored(tmp_path, [])
+    assert TENANTS_NOTE in checked(PLAIN)[1]
+
+
+def test_a_database_that_is_none(checked, tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/sluice.db").write_text("this is no database" * 100)
+    status, lines = checked(PLAIN)
+    assert status == 1
+    assert "records.url: the tenants cannot be read: " in lines[0]
+
+
+def test_a_database_url_without_sense_shows_no_password(checked):
+    status, lines = checked(f'{PLAIN}[records]\nurl = "nonsense://user:hunter2@127.0.0.1/x"\n')
+    assert status == 1
+    assert lines[0].startswith("7: records.url: the tenants cannot be read: ")
+    assert "hunter2" not in "".join(lines)
+
+
+@pytest.mark.parametrize("words", [["check"], ["chekc"], ["check", "--colour"], ["scans", "list", "--limit", "0"]])
+def test_called_wrongly(sluice, words):
+    ran = sluice(*words)
+    assert (ran.status, ran.out) == (2, "")
+    assert "Usage: sluice" in ran.err
+
+
+def test_a_file_that_is_not_there(sluice, tmp_path):
+    ran = sluice("check", "--config", tmp_path / "none.toml")
+    assert ran.status == 1
+    assert ran.out.splitlines() == [f"{tmp_path}/none.toml: cannot be read: No such file or directory", "1 mistake"]
+
+
+def test_the_configuration_may_stand_in_the_environment(sluice, config, monkeypatch):
+    monkeypatch.setenv("SLUICE_CONFIG", str(config))
+    assert sluice("check").status == 0
