@@ -57,7 +57,7 @@ class Problem:
         return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
 
 
-class ConfigProblems(Exception):  # noqa: N818 - it carries many
+class ConfigProblems(Exception):
     """A file has mistakes: all of them, in the order of their lines."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -97,7 +97,7 @@ def _quoted(part: str) -> str:
 def read_toml(file: Path) -> Document:
     """Read `file`. Raises ConfigProblems when it cannot be read or is not TOML."""
     try:
-        text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigProblems([Problem(file, None, "", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
@@ -115,7 +115,7 @@ def _syntax_problem(file: Path, text: str, message: str) -> Problem:
     place = _TOML_PLACE.search(message)
     if place is None:
         return Problem(file, 1, "", f"is not TOML: {message}")
-    line = int(place.group(1) or text.rstrip("\n").count("\n") + 1)
+    line = int(place.group(1) or text.rstrip().count("\n") + 1)
     return Problem(file, line, "", f"is not TOML: {message[: place.start()]}")
 
 

@@ -1,4 +1,4 @@
-"""Every setting of Sluice, with its default and its explanation: the one place. `config/README.md` is checked against it.
+"""Every setting of Sluice, with its default and its explanation. `config/README.md` is checked against it.
 
 Durations are seconds and sizes are bytes unless the name says otherwise. Unknown keys are mistakes.
 """
@@ -124,7 +124,7 @@ class Delivery(_Table):
     max_idle: Seconds = 30.0
     """Seconds that an unused connection stays open."""
     hold: Seconds = 15.0
-    """Seconds that a transaction is held open at the next hop while engines work; then it is given back, asked again."""
+    """Seconds that a transaction is held open at the next hop while engines work; then it is given back."""
     connect_timeout: Seconds = 20.0
     """Seconds for one address: TCP, greeting, EHLO and TLS."""
     command_timeout: Seconds = 60.0

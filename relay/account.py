@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from relay.errors import Refused, SluiceError
+from relay.errors import Abandoned, Refused, SluiceError
 from relay.observe import metrics
 from relay.policy.decide import Decision
 from relay.policy.model import Action
@@ -78,11 +78,13 @@ class Account:
         recipients = [recipient.address for recipient in envelope.recipients]
         self._facts |= {"size": size, "sender": envelope.sender, "recipients": recipients}
 
-    def seen(self, mail: Mail, route: Route) -> None:
+    def routed(self, route: Route) -> None:
+        """Whose it is and where it goes."""
+        self._facts |= {"tenant": route.tenant.name, "next_hop": str(route.hop)}
+
+    def seen(self, mail: Mail) -> None:
         """What the message says of itself, cut, for people who look for it."""
         self._facts |= {
-            "tenant": route.tenant.name,
-            "next_hop": str(route.hop),
             "message_id": mail.fields.text("Message-ID")[:TEXT_LIMIT],
             "subject": mail.fields.text("Subject")[:TEXT_LIMIT],
         }
@@ -98,7 +100,7 @@ class Account:
 
     def kept(self, reply: Reply) -> Reply:
         """It lies in quarantine."""
-        self._outcome = "quarantined"
+        self._outcome, self._quarantine_id = "quarantined", self.id
         return reply
 
     def handed_over(self, reply: Reply) -> Reply:
@@ -108,18 +110,17 @@ class Account:
         self._outcome = taken if reply.positive else "rejected_by_next_hop"
         return reply
 
-    def ended(self, error: SluiceError) -> Reply:
-        """It ended early; the reply is the error's."""
+    def ended(self, error: SluiceError, *, counted: bool = False) -> Reply:
+        """It ended early; the reply is the error's. `counted`: the intake has counted the refusal."""
         permanent = "refused" if error.reply.permanent else "deferred"
-        self._outcome = "abandoned" if error.reason == "abandoned" else permanent
+        self._outcome = "abandoned" if isinstance(error, Abandoned) else permanent
         self._reason = str(error)
-        if isinstance(error, Refused) and error.reason in _REFUSED:
+        if isinstance(error, Refused) and not counted:
             _REFUSED[error.reason].inc()
         return error.reply
 
     def entry(self, mail: Mail, next_hop: str) -> Entry:
         """The quarantine's entry for this message."""
-        self._quarantine_id = self.id
         return Entry(
             id=self.id,
             at=self._at,

@@ -43,7 +43,6 @@ class Resolver:
 
     def __init__(self, servers: Sequence[str], timeout: float) -> None:
         self._resolver = _configured(servers)
-        self._resolver.lifetime = timeout
         self._resolver.timeout = timeout / 2  # leaves time for a second attempt
         self._timeout = timeout
         self._kept: OrderedDict[_Key, tuple[tuple[str, ...], float]] = OrderedDict()
@@ -106,7 +105,7 @@ class Resolver:
 
     async def _resolve(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> _Answer:
         try:
-            answer = await self._resolver.resolve(name, kind, search=False)
+            answer = await self._resolver.resolve(name, kind, search=False, lifetime=self._timeout)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return (), NEGATIVE_TTL
         ttl = min(answer.chaining_result.minimum_ttl, MAX_TTL)

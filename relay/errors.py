@@ -3,7 +3,7 @@
 `reason` is a short label from a closed set, for metrics and the log; `detail` is for the log only.
 """
 
-from relay.replies import Reply
+from relay.replies import LOCAL_FAILURE, Reply
 
 
 class SluiceError(Exception):
@@ -22,6 +22,13 @@ class Refused(SluiceError):
 
 class NextHopFailed(SluiceError):
     """The next hop cannot be reached, hung up, timed out, or answered what is not SMTP. Always a 4xx."""
+
+
+class Abandoned(SluiceError):
+    """The client is gone, or has heard that it took too long: it will bring the message again."""
+
+    def __init__(self) -> None:
+        super().__init__(LOCAL_FAILURE, "abandoned")
 
 
 class StoreFailed(SluiceError):

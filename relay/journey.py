@@ -8,6 +8,7 @@ hop's own word, and the client still has the message.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -15,7 +16,7 @@ import structlog
 from relay import replies
 from relay.account import Account
 from relay.delivery.passage import Passage
-from relay.errors import Refused, SluiceError
+from relay.errors import Abandoned, Refused, SluiceError
 from relay.intake.draft import Draft
 from relay.observe import metrics
 from relay.policy.decide import Decision, decide
@@ -25,15 +26,12 @@ from relay.rooms import Rooms
 from relay.tenants.directory import Route
 from relay.tenants.loops import too_many_hops
 from relay.tenants.proof import prove
+from verdicts.fields import header_longer_than
 from verdicts.mail import Envelope, Mail, Recipient, Session
 
 log = structlog.get_logger("journey")
 
-SINK = "validation"
-WITHHOLDING = {
-    Action.DEFER: replies.DEFERRED,
-    Action.REFUSE: replies.REFUSED_BY_POLICY,
-}
+WITHHOLDING = {Action.DEFER: replies.DEFERRED, Action.REFUSE: replies.REFUSED_BY_POLICY}
 
 
 class Journey:
@@ -49,16 +47,15 @@ class Journey:
         await self.reset()
         self._rooms = self._rooms_now()
         self._session, self._envelope = session, envelope
-        self._route: Route | str | None = None
+        self._route: Route | None = None
         self._account = Account(self._rooms.node, session, self._rooms.clock)
         return replies.SENDER_OK
 
     async def rcpt(self, recipient: Recipient) -> Reply:
         """RCPT: route, then ask the next hop while the client waits. Raises SluiceError."""
-        await self._follow(self._route_of(recipient.address))
-        if self._passage is None:
-            reply = replies.RECIPIENT_OK
-        else:
+        await self._follow(self._rooms.route(recipient.address))
+        reply = replies.RECIPIENT_OK
+        if self._route is not None and self._passage is not None:
             with self._account.stage("ask"):
                 reply = await self._passage.ask(recipient)
         if reply.positive:
@@ -71,12 +68,13 @@ class Journey:
         try:
             reply = await self._travel(draft)
         except SluiceError as error:
-            reply = self._account.ended(error)
+            reply = self._account.ended(error, counted=error is draft.fault)
         except Exception as error:
             log.exception("journey broke", id=self._account.id)
             reply = self._account.ended(SluiceError(replies.LOCAL_FAILURE, "internal", repr(error)))
         await self.reset()
-        self._rooms.record(self._account.closed(reply))
+        with suppress(Exception):  # a log or metric that fails must not turn the next hop's word into another
+            self._rooms.record(self._account.closed(reply))
         return reply
 
     async def reset(self) -> None:
@@ -93,32 +91,23 @@ class Journey:
         """Whether body bytes may have gone to the next hop: from then on the hand-over is finished."""
         return self._passage is not None and self._passage.begun
 
-    def _route_of(self, address: str) -> Route | str:
-        if address.lower() in self._rooms.validation_addresses:
-            return SINK
-        if not self._rooms.directory:  # an empty store is a mistake of ours: no sender may pay for it with a bounce
-            raise Refused(replies.NOT_CONFIGURED, "not_protected")
-        route = self._rooms.directory.route(address)
-        if route is None:
-            raise Refused(replies.NOT_PROTECTED, "not_protected")
-        return route
-
-    async def _follow(self, route: Route | str) -> None:
-        """Bind the transaction to `route`; the first accepted recipient has bound it for good."""
-        if route == self._route:
-            return
-        if self._envelope.recipients:
+    async def _follow(self, route: Route | None) -> None:
+        """Bind the transaction to `route`; the first accepted recipient binds it for good."""
+        if self._envelope.recipients and route != self._route:
             raise Refused(replies.OTHER_ROUTE, "other_route")
-        await self.reset()
-        self._route = route
-        if isinstance(route, Route):
+        if route is not None and (route != self._route or self._passage is None):
+            await self.reset()
             self._passage = self._rooms.delivery.passage(route.hop.host, route.hop.port, self._envelope)
+            self._account.routed(route)
+        self._route = route
 
     async def _travel(self, draft: Draft) -> Reply:
         if draft.fault is not None:
             raise draft.fault
-        if not isinstance(self._route, Route):
+        if self._route is None:  # connector validation
             return self._account.sunk(replies.ACCEPTED)
+        if header_longer_than(self._rooms.max_header_bytes, draft.view()):
+            raise Refused(replies.HEADER_TOO_BIG, "header_too_big")
         mail = Mail(self._session, self._envelope, draft, self._route.tenant.name)
         proven = self._prove(mail, self._route)
         with self._account.stage("judge"):
@@ -126,7 +115,7 @@ class Journey:
         decision = decide(judgement, self._route.tenant.policy)
         self._account.judged(judgement, decision)
         if self._gone:
-            raise SluiceError(replies.LOCAL_FAILURE, "abandoned")
+            raise Abandoned
         if decision.action in WITHHOLDING:
             raise Refused(WITHHOLDING[decision.action], "policy", decision.rule)
         if decision.action is Action.QUARANTINE:
@@ -136,9 +125,7 @@ class Journey:
     def _prove(self, mail: Mail, route: Route) -> bool:
         """Did it come through this tenant's rule, and not through us before? Whether it carries the loop value."""
         tenant, recipients = route.tenant, [recipient.address for recipient in mail.envelope.recipients]
-        self._account.seen(mail, route)
-        if mail.fields.end > self._rooms.max_header_bytes:
-            raise Refused(replies.HEADER_TOO_BIG, "header_too_big")
+        self._account.seen(mail)
         if too_many_hops(mail.fields) or self._rooms.tracer.loops(mail.fields, tenant.name, recipients):
             metrics.LOOPS.inc()
             raise Refused(replies.LOOP, "loop")
@@ -167,5 +154,7 @@ class Journey:
             observe=route.tenant.policy.observe,
         )
         with self._account.stage("hand_over"):
-            reply = await self._passage.hand_over(dressed.pieces, dressed.size, bare=draft.bare)
+            reply = await self._passage.hand_over(
+                dressed.pieces, dressed.size, bare=draft.bare, wanted=lambda: not self._gone
+            )
         return self._account.handed_over(reply)

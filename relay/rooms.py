@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from relay import replies
 from relay.delivery.delivery import Delivery
 from relay.dressing import Dresser
+from relay.errors import Refused
 from relay.quarantine.folder import Folder
 from relay.records.model import Record
-from relay.tenants.directory import Directory
+from relay.tenants.directory import Directory, Route
 from relay.tenants.loops import Tracer
 from relay.tools import Toolbox
 from verdicts.contract import Clock
@@ -30,3 +32,14 @@ class Rooms:
     toolbox: Toolbox
     max_header_bytes: int
     validation_addresses: frozenset[str]
+
+    def route(self, address: str) -> Route | None:
+        """Where mail for `address` goes; None when it is connector validation's and is thrown away. Raises Refused."""
+        if address.lower() in self.validation_addresses:
+            return None
+        if not self.directory:  # an empty store is a mistake of ours: no sender may pay for it with a bounce
+            raise Refused(replies.NOT_CONFIGURED, "not_protected")
+        route = self.directory.route(address)
+        if route is None:
+            raise Refused(replies.NOT_PROTECTED, "not_protected")
+        return route

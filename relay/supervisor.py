@@ -6,6 +6,7 @@ that none outlives the supervisor, however that ends.
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import shutil
@@ -112,10 +113,15 @@ class Supervisor:
 
 
 def prepare_metrics(state: Path) -> None:
-    """Name the folder in which workers share their metrics, emptied. Must run before the metrics are imported."""
-    folder = state / "metrics"
+    """Name the folder in which workers share their metrics, emptied. Must run before the metrics are imported.
+
+    In memory where the system has such a place: the files are memory maps, and writing to one on a full disk kills.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - the name below is this node's own, and the folder is closed to others
+    name = f"sluice-{hashlib.sha256(bytes(state.resolve())).hexdigest()[:16]}"
+    folder = memory / name if os.access(memory, os.W_OK) else state / "metrics"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(mode=0o700)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 

@@ -50,6 +50,7 @@ class Worker:
         await self._listener.start(sockets)
         server = http and await start_http(http, metrics.exposition, self._readiness)
         self._watch()
+        self.health.set("starting", None)
         self._tell_health()
         await self._stop.wait()
         await self._drain()
@@ -117,7 +118,6 @@ class Worker:
 
     def _tell_health(self) -> None:
         problems = self.health.problems
-        metrics.READY.set(not problems)
         if problems:
             log.warning("not ready", **problems)
         if self._number:

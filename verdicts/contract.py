@@ -85,7 +85,7 @@ class Judgement:
         return tuple(verdict for verdict in self.verdicts if verdict.outcome is not Outcome.ANSWERED)
 
 
-class Unscanned(Exception):  # noqa: N818 - it is an answer, not an error
+class Unscanned(Exception):
     """Raised by an engine that could not look at the whole message; the text says why. `findings` are what it saw."""
 
     def __init__(self, reason: str, findings: Iterable[Finding] = ()) -> None:

@@ -13,6 +13,7 @@ import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Self
 
 Source = bytes | bytearray | mmap.mmap
@@ -44,6 +45,11 @@ def find_header_end(buffer: Source | memoryview, start: int = 0, stop: int | Non
             return start + len(blank)
     found = _blank_line(source, start, min(start + _FIRST_LOOK, size))
     return _blank_line(source, start, size) if found is None and size - start > _FIRST_LOOK else found
+
+
+def header_longer_than(limit: int, buffer: Source | memoryview) -> bool:
+    """Whether the header section of a message has more than `limit` bytes; looks no further."""
+    return len(buffer) > limit and find_header_end(buffer, 0, limit) is None
 
 
 def _blank_line(source: Source, start: int, stop: int) -> int | None:
@@ -82,7 +88,6 @@ class Fields:
 
     def __init__(self, head: bytes, start: int, end: int, closed: bool) -> None:
         self._head = head
-        self._low = b"\n" + head.lower()  # a field at offset n of `_head` stands behind a line end at n of `_low`
         self.start = start
         self.end = end
         self.closed = closed
@@ -132,6 +137,11 @@ class Fields:
         """The topmost field's value, unfolded; empty when there is none."""
         field = self.first(name)
         return field.text if field else ""
+
+    @cached_property
+    def _low(self) -> bytes:
+        """In lower case, behind a line end: a field at offset n of `_head` begins with the line end at n of this."""
+        return b"\n" + self._head.lower()
 
     def _at(self, start: int) -> Field:
         """The field that begins at `start` of the section."""

@@ -55,7 +55,6 @@ class Panel:
     ) -> None:
         """`on_verdict` is told every verdict, for metrics."""
         self._seats = tuple(engines)
-        self._deadline = deadline
         self._clock = clock
         self._on_verdict = on_verdict
         self._stragglers: set[asyncio.Task[Verdict]] = set()

@@ -94,7 +94,7 @@ CASES = [
 
 def run(keep: bool) -> int:
     """Show it; 0 when everything came out as it must. With `keep` the relay goes on until Ctrl-C."""
-    with tempfile.TemporaryDirectory(prefix="sluice-demo-", delete=False) as folder:
+    with tempfile.TemporaryDirectory(prefix="sluice-demo-") as folder:
         return asyncio.run(_demo(Path(folder), keep))
 
 

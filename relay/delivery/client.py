@@ -48,7 +48,8 @@ class Connection(SMTPProtocol):
         self._failure: HopError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._deadline = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._rings = 0.0
 
     # What the transport tells.
 
@@ -67,8 +68,7 @@ class Connection(SMTPProtocol):
             return
         for reply in replies:
             self._take(reply)
-        if self._replies:
-            self._wake()
+        self._wake()
 
     def eof_received(self) -> bool:
         """The next hop hung up. Returning false closes the transport."""
@@ -120,7 +120,7 @@ class Connection(SMTPProtocol):
     async def _wait(self, until: float) -> None:
         """Sleep until something happens; at the loop's time `until` the connection fails with "timeout"."""
         self._deadline = until
-        if self._timer is None or self._timer.when() > until:
+        if self._timer is None or self._rings > until:
             self._set_timer(until)
         self._waiter = self._loop.create_future()
         try:
@@ -133,6 +133,7 @@ class Connection(SMTPProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(when, self._tick)
+        self._rings = when
 
     def _tick(self) -> None:
         self._timer = None
@@ -306,7 +307,6 @@ class Connection(SMTPProtocol):
         """Change to TLS. Nothing of the plaintext survives (RFC 3207 section 4.2): bytes behind 220 are an attack."""
         if self._parser.pending or self._failure is not None:
             raise HopError("protocol", "plaintext behind the reply to STARTTLS")
-        self.features = {}
         transport = cast(asyncio.WriteTransport, self.transport)
         try:
             secured = await self._loop.start_tls(transport, self, context, server_hostname=host)

@@ -1,5 +1,6 @@
 """Delivery: the door of this room."""
 
+import asyncio
 from collections.abc import Callable
 from ssl import SSLContext
 
@@ -36,5 +37,4 @@ class Delivery:
 
     async def close(self) -> None:
         """Close all connections. Nothing must be under way any more."""
-        for hop in self._hops.values():
-            await hop.close()
+        await asyncio.gather(*(hop.close() for hop in self._hops.values()))

@@ -41,7 +41,8 @@ class Hop:
         self._avoided: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[Connection] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._rings = 0.0
         self._measured = (0, 0, 0)
 
     def __repr__(self) -> str:
@@ -104,7 +105,8 @@ class Hop:
         for task in self._tasks:
             task.cancel()
         for waiter in self._pool.waiting:
-            waiter.future.set_exception(HopError("no_connection", "closing"))
+            if not waiter.future.done():
+                waiter.future.set_exception(HopError("no_connection", "closing"))
         self._pool.waiting.clear()
         for connection in self._pool.connections:
             self._pool.lost(connection)
@@ -119,19 +121,24 @@ class Hop:
     # What the pool decides.
 
     def _run(self) -> None:
-        for action in self._pool.assign(self._loop.time()):
+        now = self._loop.time()  # one for both: what is not yet to be done is due later
+        for action in self._pool.assign(now):
             self._act(action)
         self._measure()
-        due = self._pool.due(self._loop.time())
+        due = self._pool.due(now)
         if due is not None:
             self._wake_at(due)
 
     def _act(self, action: pool.Action) -> None:
         match action:
             case pool.Give(connection, waiter):
-                waiter.future.set_result(connection)
+                if waiter.future.done():  # cancelled in this turn of the loop; `acquire` has not seen it yet
+                    self.release(connection)
+                else:
+                    waiter.future.set_result(connection)
             case pool.Fail(waiter, error):
-                waiter.future.set_exception(error)
+                if not waiter.future.done():
+                    waiter.future.set_exception(error)
             case pool.Recall(connection, holder):
                 POOL_GIVEN_BACK.inc()
                 holder.recalled()
@@ -144,11 +151,12 @@ class Hop:
                 task.add_done_callback(self._tasks.discard)
 
     def _wake_at(self, when: float) -> None:
-        if self._timer is not None and self._timer.when() <= when:
+        if self._timer is not None and self._rings <= when:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(when, self._awake)
+        self._rings = when
 
     def _awake(self) -> None:
         self._timer = None

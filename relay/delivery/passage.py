@@ -9,7 +9,7 @@ from relay.delivery.commands import check_needs, mail_command, rcpt_command
 from relay.delivery.failure import HopError, told
 from relay.delivery.hop import Hop
 from relay.delivery.sender import bdat_pieces, data_pieces
-from relay.errors import Refused
+from relay.errors import Abandoned, Refused
 from relay.replies import Reply
 from verdicts.mail import Envelope, Recipient
 
@@ -50,14 +50,17 @@ class Passage:
         self._rest()
         return reply
 
-    async def hand_over(self, pieces: Callable[[], Iterable[bytes]], size: int, bare: bool) -> Reply:
+    async def hand_over(
+        self, pieces: Callable[[], Iterable[bytes]], size: int, bare: bool, wanted: Callable[[], bool] = lambda: True
+    ) -> Reply:
         """Send the content (`size` bytes; `bare`: with a bare CR or LF in it) and return the next hop's final reply.
 
-        By BDAT where offered (RFC 3030), else by DATA. At least one recipient must have been accepted. Raises
-        NextHopFailed, Refused, and what `pieces` raises.
+        By BDAT where offered (RFC 3030), else by DATA. At least one recipient must have been accepted. `wanted` is
+        asked in the very moment before the body begins. Raises NextHopFailed, Refused, Abandoned when it is not
+        wanted any more, and what `pieces` raises.
         """
         try:
-            return await self._on_connection(lambda connection: self._hand_over(connection, pieces, size, bare))
+            return await self._on_connection(lambda connection: self._hand_over(connection, pieces, size, bare, wanted))
         finally:
             self._let_go()
 
@@ -143,7 +146,12 @@ class Passage:
         return rcpt_command(recipient, self._envelope, connection.features)
 
     async def _hand_over(
-        self, connection: Connection, pieces: Callable[[], Iterable[bytes]], size: int, bare: bool
+        self,
+        connection: Connection,
+        pieces: Callable[[], Iterable[bytes]],
+        size: int,
+        bare: bool,
+        wanted: Callable[[], bool],
     ) -> Reply:
         if not self._open:
             await self._begin(connection)
@@ -158,6 +166,9 @@ class Passage:
             if start.code >= 400:
                 return start
             body = data_pieces(pieces())
+        if not wanted():
+            connection.abort()  # after DATA nothing else ends the transaction without a message
+            raise Abandoned
         self.begun = True
         reply = _final(await connection.send(body))
         connection.dirty = not reply.positive  # RFC 3030 section 3 wants RSET behind a failed BDAT

@@ -24,7 +24,7 @@ from relay.intake.link import HungUpError, InterruptedLinkError, LinkError, TooS
 from relay.intake.options import Network
 from relay.intake.proxy import ProxyHeaderError, read_header
 from relay.intake.service import Service
-from relay.intake.transaction import Transactions, no_argument
+from relay.intake.transaction import LateReplyError, Transactions, no_argument
 from verdicts.mail import Tls
 
 PROXY_TIMEOUT = 5.0
@@ -39,20 +39,33 @@ class SmtpServer(Transactions, SMTP):
 
     def __init__(self, service: Service) -> None:
         Transactions.__init__(self, service, base64.b32encode(os.urandom(8))[:13].decode().lower())  # and not SMTP's
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._admitted = False
         self._entered: str | None = None  # the peer that the session is counted for
 
     # The connection.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody connected."""
-        self._tcp = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self._task = self.loop.create_task(self._handle_client())
+        self._tcp = cast(asyncio.Transport, transport)  # uvloop's is not one by class
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Take the next commands, in a coroutine of its own."""
+        task = self.loop.create_task(self._handle_client())
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not self._tasks:
+            self._service.sessions.leave(self, self._entered)
 
     async def _handle_client(self) -> None:
         try:
-            await self._admit()
-            while not self.ended:
-                await self._step()
+            await self._converse()
+        except LateReplyError:
+            return
         except TooSlowError:
             self._refuse(Refused(replies.IDLE, "idle"))
         except InterruptedLinkError:
@@ -62,10 +75,15 @@ class SmtpServer(Transactions, SMTP):
         except SluiceError as error:
             log.info("connection refused", peer=self._peer, reason=error.reason)
             self._refuse(error)
-        finally:
-            await self._abandon()
-            self.end()
-            self._service.sessions.leave(self, self._entered)
+        await self._abandon()
+        self.end()
+
+    async def _converse(self) -> None:
+        if not self._admitted:
+            await self._admit()
+            self._admitted = True
+        while not self.ended:
+            await self._step()
 
     async def _admit(self) -> None:
         """Say the banner. Raises Refused when the client may not talk to us, LinkError when it is gone."""
@@ -81,8 +99,8 @@ class SmtpServer(Transactions, SMTP):
             self._network = service.admission.network_of(self._peer)
             if self._network is None:
                 raise Refused(replies.STRANGER, "stranger")
-            service.sessions.enter_peer(self._peer, options.max_sessions_per_peer)
             self._entered = self._peer
+            service.sessions.enter_peer(self._peer, options.max_sessions_per_peer)
         self.say(replies.banner(options.name))
 
     async def _read_proxy_header(self) -> bool:

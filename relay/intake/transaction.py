@@ -7,7 +7,7 @@ from relay.errors import Refused, SluiceError
 from relay.intake import commands
 from relay.intake.certificates import any_matches
 from relay.intake.draft import Draft
-from relay.intake.link import HungUpError, Link
+from relay.intake.link import HungUpError, Link, LinkError
 from relay.intake.reader import ChunkReader, DataReader, Reader
 from relay.intake.service import Conversation, Service
 from relay.intake.transfer import receive
@@ -22,6 +22,10 @@ is closed instead."""
 log = structlog.get_logger("relay.intake")
 _REFUSED = {reason: REFUSED.labels(reason) for reason in REFUSALS}
 _READ_SECONDS = STAGE_SECONDS.labels("read")
+
+
+class LateReplyError(LinkError):
+    """The message of this coroutine is answered already, and the session goes on elsewhere."""
 
 
 class Transactions(Link):
@@ -55,12 +59,20 @@ class Transactions(Link):
         self._lose()
 
     def time_passed(self) -> None:
-        """The reply takes too long: say so, unless the message may be at the next hop already."""
+        """The reply takes too long: say so, unless the message may be at the next hop already.
+
+        The coroutine stays with its message to the end; the session goes on in a new one, with a new conversation.
+        """
         if self._replying and self._conversation and not self._conversation.hand_over_begun():
             self._count("reply_timeout")
             self.say(replies.REPLY_TIMEOUT)
-            self.end()
             self._lose()
+            self._conversation = self._draft = None
+            self._forget()
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Take the next commands, in a coroutine of its own."""
 
     def drain(self) -> None:
         """End now if no transaction is open, else after it."""
@@ -84,20 +96,24 @@ class Transactions(Link):
     # What is said.
 
     def _tell(self, reply: Reply) -> None:
-        """Say `reply`; 421 means that the connection closes (RFC 5321 section 3.8)."""
+        """Say `reply`. 421 means that the connection closes (RFC 5321 section 3.8); so do too many refusals of ours."""
         self.say(reply)
-        if reply.code == 421:
+        if reply.code != 421 and self._errors >= self._options.max_errors:
+            self._count("errors")
+            self.say(replies.TOO_MANY_ERRORS)
+            self.end()
+        elif reply.code == 421:
             self.end()
 
     def _refuse(self, error: SluiceError) -> None:
-        """Answer with the error's reply; too many refusals of ours end the session."""
+        """Answer with the error's reply."""
+        self._account(error)
+        self._tell(error.reply)
+
+    def _account(self, error: SluiceError) -> None:
         if isinstance(error, Refused):
             self._count(error.reason)
             self._errors += error.reply.permanent
-        self._tell(error.reply)
-        if self._errors >= self._options.max_errors and not self.ended:
-            self._count("errors")
-            self._tell(replies.TOO_MANY_ERRORS)
 
     def _count(self, reason: str) -> None:
         child = _REFUSED.get(reason)
@@ -212,24 +228,33 @@ class Transactions(Link):
         await self._ask_for_reply(draft)
 
     async def _ask_for_reply(self, draft: Draft) -> None:
-        assert self._conversation is not None
+        conversation = self._conversation
+        assert conversation is not None
         if self._hung_up:
             raise HungUpError
         self._replying = True
         self.watch(self._options.reply_timeout)
+        reply = await self._reply_to(conversation, draft)
+        if conversation is not self._conversation:
+            raise LateReplyError
+        self._replying = False
+        self._forget()
+        self._tell(reply)
+        await self.flush()  # now, even where more commands are here: until the client hears it, it may send it again
+
+    async def _reply_to(self, conversation: Conversation, draft: Draft) -> Reply:
         try:
-            reply = await self._conversation.message(draft)
+            return await conversation.message(draft)
         except SluiceError as error:
             if error is not draft.fault:  # which is counted already
-                raise
-            reply = error.reply
+                self._account(error)
+            return error.reply
         except Exception:
-            await self._abandon()
-            raise
+            log.exception("message failed", session=self._id, peer=self._peer)
+            await self._reset(conversation)
+            return replies.LOCAL_FAILURE
         finally:
-            self._replying = False
-            self._forget()
-        self._tell(reply)
+            draft.close()
 
     def _forget(self) -> None:
         """The transaction is over."""
@@ -243,10 +268,13 @@ class Transactions(Link):
         if self._envelope is None or self._conversation is None:
             return
         self._forget()
+        await self._reset(self._conversation)
+
+    async def _reset(self, conversation: Conversation) -> None:
         try:
-            await self._conversation.reset()
+            await conversation.reset()
         except Exception:
-            log.exception("reset failed", session=self._id)
+            log.exception("reset failed", session=self._id, peer=self._peer)
 
 
 def no_argument(argument: str) -> None:

@@ -10,7 +10,7 @@ SUBJECT_LIMIT = 500
 """Characters of the subject and of the Message-ID that are kept."""
 
 
-class Damaged(Exception):  # noqa: N818 - it reads as what happened
+class Damaged(Exception):
     """An entry's file cannot be understood."""
 
 

@@ -14,7 +14,7 @@ _LATEST = 253_402_300_799
 """The last second of the year 9999, the last that a date can name."""
 
 
-class NoSuchEntry(LookupError):  # noqa: N818 - it reads as what happened
+class NoSuchEntry(LookupError):
     """No entry has this identifier, or no longer."""
 
     def __init__(self, entry_id: str) -> None:

@@ -41,11 +41,14 @@ def made(file: Path) -> Iterator[None]:
         os.close(folder)
 
 
+ARGUMENTS = {"isolation_level": None}
+"""For sqlite3.connect: `prepare` has SQLAlchemy say BEGIN, and not Python's sqlite3 whenever it thinks fit."""
+
+
 def prepare(engine: Engine, busy: float, file: Path | None) -> None:
     """Set up each connection of `engine`; `busy` is how many seconds it waits for another's lock."""
 
     def connected(connection: Any, record: Any) -> None:
-        connection.isolation_level = None  # `begin` below says BEGIN, and not Python's sqlite3
         for pragma in (f"busy_timeout={int(busy * 1000)}", "journal_mode=WAL", "synchronous=NORMAL"):
             connection.execute(f"PRAGMA {pragma}")
         record.info["file"] = _identity(file)

@@ -44,9 +44,11 @@ class Store:
             self._file = sqlite_rules.file_of(parsed)
             if self._file is not None:
                 parsed = sqlite_rules.only_existing(parsed, self._file)
-            self._engine = create_engine(parsed, hide_parameters=True)
+            is_sqlite = parsed.get_backend_name() == "sqlite"
+            arguments = sqlite_rules.ARGUMENTS if is_sqlite else {}
+            self._engine = create_engine(parsed, hide_parameters=True, connect_args=arguments)
         self._writing = self._engine.execution_options(writes=True)
-        if self._engine.dialect.name == "sqlite":
+        if is_sqlite:
             sqlite_rules.prepare(self._engine, busy, self._file)
 
     def close(self) -> None:

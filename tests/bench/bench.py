@@ -1,7 +1,7 @@
 """Messages per second and CPU per message of Sluice, beside a naive relay: smtp-source -> relay -> smtp-sink.
 
-Rounds are interleaved, so that a ratio compares neighbours in time; round 0 warms up and is not counted. Needs Postfix's
-smtp-source and smtp-sink. All of Sluice's checks, records and metrics are on.
+Rounds are interleaved, so that a ratio compares neighbours in time; round 0 warms up and is not counted. Needs
+Postfix's smtp-source and smtp-sink. All of Sluice's checks, records and metrics are on.
 """
 
 import argparse

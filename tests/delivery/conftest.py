@@ -26,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def pytest_asyncio_loop_factories(config, item):
+def pytest_asyncio_loop_factories():
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 

@@ -148,7 +148,28 @@ async def test_close_ends_everything(deliver):
         await delivery.close()
         with pytest.raises(NextHopFailed):
             await task
-        await hop.until(lambda: hop.open == 0)
+        await hop.until(lambda: hop.open == 1)  # the stalled one does not look
+        assert "0 of 2 open" in delivery.status()[0]
+
+
+async def test_a_connection_given_to_who_was_just_cancelled_goes_to_the_next(deliver):
+    async with NextHop() as hop:
+        delivery = deliver(connections=1)
+        passage = delivery.passage("127.0.0.1", hop.port, Envelope())
+        stall = hop.replies["RCPT"] = Stall(then="550 5.1.1 no")
+        holder = asyncio.create_task(passage.ask(ANN))
+        await stall.reached.wait()
+        cancelled, next_ = (asyncio.create_task(send(delivery, hop)) for _ in range(2))
+        await asyncio.sleep(0)
+        assert "2 waiting" in delivery.status()[0]
+        hop.replies.clear()
+        stall.go.set()
+        assert (await holder).code == 550
+        cancelled.cancel()
+        await passage.reset()
+        assert (await next_).code == 250
+        assert cancelled.cancelled()
+        assert hop.connections == 1
 
 
 async def test_a_waiter_that_goes_away_leaves_its_connection_to_others(deliver):

@@ -83,7 +83,9 @@ async def test_verify_never_goes_on_in_plaintext(deliver, authority, context):
         assert "MAIL" not in hop.verbs()
 
 
-@pytest.mark.parametrize("answer", ["454 4.7.0 not now", HANG_UP, "220 go on\n", b"220 ok\r\n250 injected\r\n", b"220 ok\r\n2"])
+@pytest.mark.parametrize(
+    "answer", ["454 4.7.0 not now", HANG_UP, "220 go on\n", b"220 ok\r\n250 injected\r\n", b"220 ok\r\n2"]
+)
 async def test_starttls_that_fails_under_verify(deliver, authority, answer):
     async with NextHop(tls=server_context(authority), replies={"STARTTLS": answer}) as hop:
         if answer == "220 go on\n":

@@ -4,6 +4,7 @@ All is done in the order of the lines, in one thread: the sockets' buffers keep 
 is looked at.
 """
 
+import datetime as dt
 import re
 import signal
 import time
@@ -29,7 +30,7 @@ class Player:
             "loop": LOOP, "gtube": GTUBE, "eicar": EICAR, "eicar64": b64encode(EICAR.encode()).decode(), "node": NODE
         }  # fmt: skip
         self._client: Client | None = None
-        self._since = time.time()
+        self._since = dt.datetime.now(dt.UTC).isoformat()[:23]
         self._steps: dict[str, Callable[[str], None]] = {
             "C:": lambda text: self.client.send(self._fill(text) + b"\r\n"),
             "C+": lambda text: self.client.send(self._fill(text)),
@@ -163,9 +164,10 @@ class Player:
         """The newest record says so: "then: outcome=quarantined"; it is written behind the reply, so wait for it."""
         expected = dict(word.split("=", 1) for word in text.split())
         record: dict[str, object] = {}
-        for _ in range(8):
-            records = [one for one in self._relay.scans() if float(one["at"]) >= self._since - 1]
-            record = records[0] if records else {}
-            if all(str(record.get(key)) == value for key, value in expected.items()):
-                return
-        raise MismatchError(f"the newest record is {record}")
+        for _ in range(40):
+            record = next((one for one in self._relay.scans(limit=1) if str(one["at"]) >= self._since), {})
+            if record:
+                break
+            time.sleep(0.05)
+        wrong = {key: record.get(key) for key, value in expected.items() if str(record.get(key)) != value}
+        self._true(not wrong, f"the newest record says {wrong}: {record}")

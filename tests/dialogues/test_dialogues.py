@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from dialogues.hop import ScriptedHop
+from dialogues.hop import MismatchError, ScriptedHop
 from dialogues.player import Player
 from dialogues.transcript import read
 from doubles.answering_rspamd import AnsweringRspamd
@@ -69,4 +69,9 @@ def test_dialogue(file: Path, relays: Relays) -> None:
     transcript = read(file)
     tenants = TENANTS + "\n".join(transcript.head.get("tenant", []))
     relay, hop = relays.get(transcript.config, tenants)
-    Player(relay, hop, transcript).play()
+    start = len(relay.log)
+    try:
+        Player(relay, hop, transcript).play()
+    except MismatchError as error:
+        error.add_note("The relay's log:\n" + "\n".join(relay.log[start:][-20:]))
+        raise

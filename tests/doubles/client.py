@@ -127,6 +127,12 @@ class Client:
         """The relay's certificate in DER, once TLS is on."""
         return self._socket.getpeercert(binary_form=True) if isinstance(self._socket, ssl.SSLSocket) else None
 
+    @property
+    def has_ticket(self) -> bool:
+        """Whether the relay gave a session ticket (RFC 5077, RFC 8446 section 4.6.1)."""
+        session = self._socket.session if isinstance(self._socket, ssl.SSLSocket) else None
+        return session is not None and session.has_ticket
+
     def envelope(self, sender: str, recipients: Iterable[str]) -> list[Reply]:
         """MAIL and RCPTs, one after the other; all the replies."""
         replies = [self.ask(f"MAIL FROM:<{sender}>")]

@@ -5,13 +5,14 @@
         assert hop.messages[0].content == b"..."
 
 `replies` names, for a step, what happens there. Steps: GREETING, EHLO, HELO, STARTTLS, MAIL, RCPT, DATA, BDAT (when the
-command is read, before its bytes), MIDBODY (when the first bytes of a body have come), BODY (when it is complete), RSET,
-QUIT. A step that is not named does what a sound server does. What happens is one of:
+command is read, before its bytes), MIDBODY (when the first bytes of a body have come), BODY (when it is complete),
+RSET, QUIT. A step that is not named does what a sound server does. What happens is one of:
 
 - a text: the reply; "\\n" between the lines of a multi-line one, the code on the first: "250 one\\ntwo";
 - bytes: sent as they are;
 - HANG_UP: the connection is closed;
 - a Stall: nothing more happens on the connection until the test says so;
+- a tuple: these, one after the other;
 - a list: one of these for each time the step is reached, the last one for ever;
 - a function that takes the command's line (for BODY: the content) and returns one of these; None for the usual.
 
@@ -22,7 +23,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 
 class _HangUp:
@@ -95,7 +96,7 @@ class NextHop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
-    async def __aenter__(self) -> "NextHop":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -170,10 +171,10 @@ class _Conversation:
         self.hop = hop
         self.reader = reader
         self.writer = writer
-        self.buffer = b""
+        self.buffer = bytearray()
         self.mail: str | None = None
         self.rcpts: list[str] = []
-        self.chunks = b""
+        self.chunks = bytearray()
         self.secure = False
 
     async def run(self) -> None:
@@ -183,7 +184,7 @@ class _Conversation:
             self.hop.commands.append(line)
             self.hop.pipelined += bool(self.buffer)
             self.hop._changed.set()
-            handler = getattr(self, "on_" + line.split(" ")[0].lower(), None)
+            handler = getattr(self, "smtp_" + line.split(" ")[0].lower(), None)
             if handler is None:
                 await self.send("500 5.5.1 what?")
             else:
@@ -201,7 +202,7 @@ class _Conversation:
     async def line(self) -> str:
         while b"\r\n" not in self.buffer:
             await self.more()
-        line, self.buffer = self.buffer.split(b"\r\n", 1)
+        line, _, self.buffer = self.buffer.partition(b"\r\n")
         return line.decode("utf-8", "surrogateescape")
 
     # Answering.
@@ -214,6 +215,9 @@ class _Conversation:
             what.reached.set()
             await what.go.wait()
             return await self.do(what.then) if what.then is not None else 0
+        if isinstance(what, tuple):
+            codes = [await self.do(each) for each in what]
+            return codes[0]
         if isinstance(what, _HangUp):
             self.writer.close()
             raise _End
@@ -229,49 +233,49 @@ class _Conversation:
 
     # Commands.
 
-    async def on_ehlo(self, line: str) -> None:
+    async def smtp_ehlo(self, line: str) -> None:
         offered = self.hop.features + (["STARTTLS"] if self.hop.tls and not self.secure else [])
         what = self.hop.behaviour("EHLO", line)
         await self.do("250 " + "\n".join(["hop.example", *offered]) if what is None else what)
 
-    async def on_helo(self, line: str) -> None:
+    async def smtp_helo(self, line: str) -> None:
         await self.step("HELO", line)
 
-    async def on_starttls(self, line: str) -> None:
+    async def smtp_starttls(self, line: str) -> None:
         if await self.step("STARTTLS", line) != 220:
             return
         assert self.hop.tls is not None
-        self.buffer = b""
+        self.buffer.clear()
         await self.writer.start_tls(self.hop.tls)
         self.secure = True
 
-    async def on_mail(self, line: str) -> None:
+    async def smtp_mail(self, line: str) -> None:
         if await self.step("MAIL", line) == 250:
-            self.mail, self.rcpts, self.chunks = line.split(":", 1)[1], [], b""
+            self.mail, self.rcpts, self.chunks = line.split(":", 1)[1], [], bytearray()
 
-    async def on_rcpt(self, line: str) -> None:
+    async def smtp_rcpt(self, line: str) -> None:
         if self.mail is None:
             await self.send("503 5.5.1 MAIL first")
         elif await self.step("RCPT", line) in {250, 251}:
             self.rcpts.append(line.split(":", 1)[1])
 
-    async def on_data(self, line: str) -> None:
+    async def smtp_data(self, line: str) -> None:
         if not self.rcpts:
             await self.send("503 5.5.1 RCPT first")
             return
         if await self.step("DATA", line) != 354:
             return
         await self.begun()
-        self.buffer = b"\r\n" + self.buffer
+        self.buffer[:0] = b"\r\n"
         start = 0
         while (end := self.buffer.find(b"\r\n.\r\n", start)) < 0:
             start = max(0, len(self.buffer) - 4)
             await self.more()
-        content, self.buffer = self.buffer[2 : end + 2], self.buffer[end + 5 :]
+        content, self.buffer = bytes(self.buffer[2 : end + 2]), self.buffer[end + 5 :]
         lines = content.split(b"\r\n")
         await self.ended(b"\r\n".join(text[1:] if text.startswith(b".") else text for text in lines), "DATA")
 
-    async def on_bdat(self, line: str) -> None:
+    async def smtp_bdat(self, line: str) -> None:
         what = self.hop.replies.get("BDAT")
         if what is not None:
             await self.step("BDAT", line)
@@ -281,11 +285,11 @@ class _Conversation:
         while len(self.buffer) < size:
             await self.more()
         self.chunks += self.buffer[:size]
-        self.buffer = self.buffer[size:]
+        del self.buffer[:size]
         if not self.rcpts:
             await self.send("503 5.5.1 RCPT first")
         elif line.upper().endswith(" LAST"):
-            await self.ended(self.chunks, "BDAT")
+            await self.ended(bytes(self.chunks), "BDAT")
         else:
             await self.send("250 2.0.0 chunk")
 
@@ -297,7 +301,7 @@ class _Conversation:
 
     async def ended(self, content: bytes, by: str) -> None:
         mail, rcpts = self.mail, self.rcpts
-        self.mail, self.rcpts, self.chunks = None, [], b""
+        self.mail, self.rcpts, self.chunks = None, [], bytearray()
         what = self.hop.behaviour("BODY", content)
         refused = isinstance(what, str) and what[0] in "45"
         if isinstance(what, _HangUp | Stall | bytes) or not refused:
@@ -305,14 +309,14 @@ class _Conversation:
             self.hop._changed.set()
         await self.do(what)
 
-    async def on_rset(self, line: str) -> None:
-        self.mail, self.rcpts, self.chunks = None, [], b""
+    async def smtp_rset(self, line: str) -> None:
+        self.mail, self.rcpts, self.chunks = None, [], bytearray()
         await self.step("RSET", line)
 
-    async def on_noop(self, line: str) -> None:
+    async def smtp_noop(self, line: str) -> None:
         await self.step("NOOP", line)
 
-    async def on_quit(self, line: str) -> None:
+    async def smtp_quit(self, line: str) -> None:
         await self.step("QUIT", line)
         self.writer.close()
         raise _End

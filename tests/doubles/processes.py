@@ -1,5 +1,7 @@
 """Start a real server for tests, wait until it answers, and stop it."""
 
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -27,7 +29,10 @@ def server(
     command: Sequence[str], log: Path, ready: Callable[[], bool], seconds: float = 30
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command`, its output going to `log`, from when `ready` says yes to the end of the block."""
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True) as process,
+    ):
         try:
             deadline = time.monotonic() + seconds
             while not ready():
@@ -36,4 +41,14 @@ def server(
                 time.sleep(0.02)
             yield process
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # it and its workers: they are a group of their own
+
+
+@contextmanager
+def frozen(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Stop what `server` started, workers included, for the length of the block: it hangs, and its ports are open."""
+    os.killpg(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)

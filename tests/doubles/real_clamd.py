@@ -37,7 +37,7 @@ Bytecode no
 
 @dataclass(frozen=True)
 class RealClamd:
-    """Where it answers, and its process (SIGSTOP makes it hang)."""
+    """Where it answers, and its process (`processes.frozen` makes it hang)."""
 
     address: str
     socket: str

@@ -50,7 +50,7 @@ end})
 
 @dataclass(frozen=True)
 class RealRspamd:
-    """Where it answers, and its process (SIGSTOP makes it hang)."""
+    """Where it answers, and its process (`processes.frozen` makes it hang)."""
 
     url: str
     process: subprocess.Popen[bytes]

@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from doubles.certificates import Authority
+from typer.testing import CliRunner
+
+from relay.cli.app import app
 
 SLUICE = os.environ.get("SLUICE_COMMAND") or str(Path(sys.executable).with_name("sluice"))
 LOOP = "k7Jq2mV9xT4bR8nL5wZ3cY6h"
@@ -109,8 +112,10 @@ class Relay:
             raise AssertionError("the relay did not start:\n" + "\n".join(self.log[-30:])) from error
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self.stop()
+        if error is not None:
+            error.add_note("The relay's log:\n" + "\n".join(self.log[-20:]))
 
     # Configuration
 
@@ -264,10 +269,17 @@ class Relay:
             assert done.returncode == 0, f"sluice {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def scans(self) -> list[dict[str, Any]]:
+    def scans(self, limit: int = 10_000) -> list[dict[str, Any]]:
         """`sluice scans list`, newest first."""
-        return json.loads(self.cli("scans", "list", "--limit", "10000", "--json"))
+        return self._listed("scans", limit)
 
-    def quarantine(self) -> list[dict[str, Any]]:
+    def quarantine(self, limit: int = 10_000) -> list[dict[str, Any]]:
         """`sluice quarantine list`, newest first."""
-        return json.loads(self.cli("quarantine", "list", "--limit", "10000", "--json"))
+        return self._listed("quarantine", limit)
+
+    def _listed(self, what: str, limit: int) -> list[dict[str, Any]]:
+        """The CLI's list, asked for inside this process: a new interpreter for each would take a second."""
+        arguments = [what, "list", "--limit", str(limit), "--json", "--config", str(self.config_file)]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, f"{arguments}: {result.output} {result.exception!r}"
+        return json.loads(result.stdout)

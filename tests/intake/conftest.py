@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 
 from relay.intake.admission import Admission
 from relay.intake.listener import Listener
@@ -15,6 +16,13 @@ from relay.replies import Reply
 
 SECONDS = 5.0
 LOOPBACK = Admission([(ipaddress.ip_network("127.0.0.0/8"), "operator")])
+
+
+def pytest_asyncio_loop_factories(item):
+    """Tests with sockets run under both event loops."""
+    if "serve" in getattr(item, "fixturenames", ()):
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
 
 
 @dataclass
@@ -26,6 +34,7 @@ class Said:
     messages: list = field(default_factory=list)
     begun: bool = False
     release: asyncio.Event | None = None
+    wait_in_mail: asyncio.Event | None = None
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -46,6 +55,8 @@ class PretendConversation:
 
     async def mail(self, session, envelope):
         self.said.calls.append(("mail", session, envelope))
+        if self.said.wait_in_mail:
+            await self.said.wait_in_mail.wait()
         return self.said.answer("mail", Reply.of(250, "2.1.0", "Sender ok"))
 
     async def rcpt(self, recipient):

@@ -60,10 +60,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("exactness")
     with running(NextHop(features=["PIPELINING", "8BITMIME"])) as plain, running() as chunking:
         tenants = tenants.replace("CHUNKING", chunking.address)
-        with Relay(folder, hop=plain.address, tenants=tenants, config=CONFIG) as relay:
-            with Client(relay.smtp_port) as client:
-                client.hello()
-                yield House(client, plain, chunking)
+        with (
+            Relay(folder, hop=plain.address, tenants=tenants, config=CONFIG) as relay,
+            Client(relay.smtp_port) as client,
+        ):
+            client.hello()
+            yield House(client, plain, chunking)
 
 
 def some(examples: int) -> settings:
@@ -101,7 +103,7 @@ def ended(body: bytes) -> bytes:
 
 
 @given(body=bodies.map(without_bare), places=cuts)
-@some(60)
+@some(200)
 def test_data_to_data(house: House, body: bytes, places: list[int]) -> None:
     message = letter(body=body)
     send_data(house, "plain.example", message, places)
@@ -109,7 +111,7 @@ def test_data_to_data(house: House, body: bytes, places: list[int]) -> None:
 
 
 @given(body=bodies.map(without_bare), places=cuts)
-@some(60)
+@some(200)
 def test_data_to_bdat(house: House, body: bytes, places: list[int]) -> None:
     message = letter(body=body)
     send_data(house, "chunking.example", message, places)
@@ -117,7 +119,7 @@ def test_data_to_bdat(house: House, body: bytes, places: list[int]) -> None:
 
 
 @given(body=bodies, places=cuts)
-@some(80)
+@some(300)
 def test_bdat_to_bdat(house: House, body: bytes, places: list[int]) -> None:
     """Everything goes, bare CR, bare LF and NUL as well, to the last byte."""
     message = letter(body=body.replace(b"\x00", b"0"))
@@ -126,7 +128,7 @@ def test_bdat_to_bdat(house: House, body: bytes, places: list[int]) -> None:
 
 
 @given(body=bodies.map(without_bare), places=cuts)
-@some(60)
+@some(200)
 def test_bdat_to_data(house: House, body: bytes, places: list[int]) -> None:
     message = letter(body=body)
     send_bdat(house, "plain.example", cut(message, places))

@@ -47,7 +47,7 @@ REFUSED = {
     "CRLF.CR space LF": b"\r\n.\r \n",
 }
 """Sequences with a bare CR or LF, or a NUL: they end nothing, and refuse the message behind its end (554 5.6.0)."""
-ENDING_EARLY = {"CRCRLF.CRLF", "LFCR.CRLF"}
+ENDING_EARLY = {"CRCRLF.CRLF"}
 
 CONTENT = {
     "CRLF..CRLF": b"\r\n..\r\n",

@@ -26,13 +26,12 @@ LASTING = [(name, turn, True) for name in ("writev", "fsync", "rename", "mkdir")
 
 
 class Calls:
-    """Stands before functions of `os`: counts, and makes one turn of one of them fail, or that and all later ones."""
+    """Stands before functions of `os`: notes them, and makes the turns of them that `fails` names fail."""
 
-    def __init__(self, patched: pytest.MonkeyPatch, name: str = "", turn: int = -1, *, lasting: bool = False) -> None:
+    def __init__(self, patched: pytest.MonkeyPatch, **fails: range) -> None:
         self.made: list[tuple[str, str]] = []
-        for each in CALLS:
-            fails = range(turn, 10_000) if lasting else range(turn, turn + 1)
-            patched.setattr(os, each, self._standing(each, getattr(os, each), fails if each == name else range(0)))
+        for name in CALLS:
+            patched.setattr(os, name, self._standing(name, getattr(os, name), fails.get(name, range(0))))
 
     def _standing(self, name: str, real: Callable, fails: range) -> Callable:
         turns = iter(range(100_000))
@@ -65,7 +64,7 @@ async def test_a_failing_step_is_451_and_leaves_nothing(
     folder, entry, pieces, litter, monkeypatch, *, name, turn, lasting
 ) -> None:
     with monkeypatch.context() as patched:
-        Calls(patched, name, turn, lasting=lasting)
+        Calls(patched, **{name: range(turn, 10_000 if lasting else turn + 1)})
         with pytest.raises(StoreFailed) as raised:
             await folder.keep(entry(), pieces)
     assert (raised.value.reply.code, raised.value.reply.enhanced) == (451, "4.3.0")
@@ -80,7 +79,7 @@ async def test_what_cannot_even_be_removed_is_not_half_listed(
     folder, entry, pieces, monkeypatch, tmp_path, *, turn
 ) -> None:
     with monkeypatch.context() as patched:
-        Calls(patched, "open", turn, lasting=True)
+        Calls(patched, open=range(turn, 10_000))
         with pytest.raises(StoreFailed):
             await folder.keep(entry(), pieces)
     assert folder.list(5) == []
@@ -89,6 +88,14 @@ async def test_what_cannot_even_be_removed_is_not_half_listed(
         os.utime(path, (1.0, 1.0))
     folder.expire(NOW - 86_400)
     assert not list((tmp_path / "quarantine").glob("tmp/*"))
+
+
+async def test_a_late_failure_that_cannot_be_renamed_away(folder, entry, pieces, litter, monkeypatch) -> None:
+    with monkeypatch.context() as patched:
+        Calls(patched, fsync=range(6, 7), rename=range(1, 10_000))
+        with pytest.raises(StoreFailed):
+            await folder.keep(entry(), pieces)
+    assert (litter(), folder.list(5)) == ([], [])
 
 
 async def test_the_order_is_what_makes_it_safe(folder, entry, pieces, monkeypatch, tmp_path) -> None:

@@ -40,7 +40,9 @@ def test_of_one_tenant_or_outcome(store) -> None:
 def test_one_record(store) -> None:
     whole = record(5, tenant="a", recipients=["x@y"], verdicts=[{"engine": "e"}], seconds={"read": 0.5}, would=None)
     keep(store, whole)
-    assert queries.scan(store, "0005") == whole
+    found = queries.scan(store, "0005")
+    assert found == whole
+    assert found.quarantine_id is None
     assert queries.scan(store, "nothing") is None
 
 

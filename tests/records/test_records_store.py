@@ -1,3 +1,5 @@
+import fcntl
+import os
 import sqlite3
 import subprocess
 import sys
@@ -45,6 +47,30 @@ def test_several_processes_migrate_at_once(tmp_path) -> None:
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT id, n FROM revision").fetchall() == [(1, 0)]
     connection.close()
+
+
+def test_migrating_waits_for_its_turn(url, tmp_path, monkeypatch) -> None:
+    seen: list[tuple[str, int, bool]] = []
+
+    def flock(descriptor: int, how: int) -> None:
+        seen.append((os.readlink(f"/proc/self/fd/{descriptor}"), how, (tmp_path / "sluice.db").exists()))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    store = Store(url)
+    store.migrate()
+    store.close()
+    assert seen == [(str(tmp_path), fcntl.LOCK_EX, False)]
+
+
+def test_who_will_write_need_not_fear_that_another_was_faster(store, url) -> None:
+    other = Store(url, busy=0.01)
+    with store.writing() as connection:
+        assert connection.execute(text("SELECT n FROM revision")).scalar() == 0
+        with pytest.raises(StoreFailed, match="locked"):
+            tenants.replace(other, [])
+        connection.execute(text("UPDATE revision SET n = 7"))
+    assert tenants.revision(other) == 7
+    other.close()
 
 
 def test_a_broken_migration_leaves_nothing(url, monkeypatch) -> None:
@@ -142,6 +168,9 @@ def test_errors_tell_no_values(store) -> None:
         connection.execute(scans.insert().values(id="1", sender="secret@example"))
     assert "secret" not in str(raised.value)
     assert "NOT NULL" in str(raised.value)
+    with pytest.raises(StoreFailed) as raised:
+        tenants.replace(store, [{"name": "a", "loop_values": ["secret"], "strange": object()}])
+    assert "secret" not in str(raised.value)
 
 
 def test_a_failed_transaction_changes_nothing(store) -> None:

@@ -10,11 +10,13 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import event
 
+from relay.errors import StoreFailed
 from relay.records import queries
 from relay.records import writer as writing
 from relay.records.model import Record
 from relay.records.store import Store
 from relay.records.writer import Writer
+from relay.replies import Reply
 
 
 def record(number: int = 1, **facts: object) -> Record:
@@ -114,7 +116,8 @@ def test_a_record_that_repeats_is_no_failure(store, writer, told) -> None:
     assert told.lines == []
 
 
-def test_a_short_lock_loses_nothing(store, writer, tmp_path, told, hurry) -> None:
+@pytest.mark.usefixtures("hurry")
+def test_a_short_lock_loses_nothing(store, writer, tmp_path, told) -> None:
     one = writer()
     with locked(tmp_path / "sluice.db"):
         for number in range(20):
@@ -128,7 +131,8 @@ def test_a_short_lock_loses_nothing(store, writer, tmp_path, told, hurry) -> Non
     assert told.of("record") == []
 
 
-def test_a_long_lock_sends_records_to_the_log_whole(store, writer, tmp_path, told, hurry) -> None:
+@pytest.mark.usefixtures("hurry")
+def test_a_long_lock_sends_records_to_the_log_whole(store, writer, tmp_path, told) -> None:
     before, one = logged(), writer(patience=0.1)
     whole = record(
         1,
@@ -153,17 +157,27 @@ def test_a_long_lock_sends_records_to_the_log_whole(store, writer, tmp_path, tol
     assert [found.id for found in queries.scans(store, 9)] == ["000002"]
 
 
-def test_all_that_waited_too_long_goes_at_once(writer, tmp_path, told, hurry, monkeypatch) -> None:
+@pytest.mark.usefixtures("hurry")
+def test_all_that_waited_too_long_goes_at_once(store, writer, told, monkeypatch) -> None:
+    hold, tries = threading.Event(), []
+
+    def failing() -> None:
+        hold.wait()
+        tries.append(len(told.of("record")))
+        raise StoreFailed(Reply(451, ()), "records", "gone")
+
     monkeypatch.setattr(writing, "GROUP", 10)
-    one = writer(patience=0.1)
-    with locked(tmp_path / "sluice.db"):
-        for number in range(100):
-            one.put(record(number))
-        lines = told.wait("record", 100)
-    assert [line["id"] for line in lines] == [f"{number:06}" for number in range(100)]
+    monkeypatch.setattr(store, "writing", failing)
+    one = writer(patience=0.0)
+    for number in range(100):
+        one.put(record(number))
+    hold.set()
+    assert [line["id"] for line in told.wait("record", 100)] == [f"{number:06}" for number in range(100)]
+    assert {made for made in tries if made < 100} == {0}  # one try was enough for all of them
 
 
-def test_over_the_backlog_goes_to_the_log(writer, tmp_path, told, hurry) -> None:
+@pytest.mark.usefixtures("hurry")
+def test_over_the_backlog_goes_to_the_log(writer, tmp_path, told) -> None:
     one = writer(backlog=50)
     with locked(tmp_path / "sluice.db"):
         one.put(record(0))
@@ -189,8 +203,9 @@ def test_a_lock_never_holds_up_the_mail(store, url, tmp_path) -> None:
     assert len(queries.scans(store, 5000)) == 2000
 
 
+@pytest.mark.usefixtures("hurry")
 @pytest.mark.parametrize("gone", ["file", "folder", "table"])
-def test_a_database_that_went_away(store, tmp_path, told, hurry, gone) -> None:
+def test_a_database_that_went_away(store, tmp_path, told, gone) -> None:
     one = Writer(store, 100, patience=0.05)
     one.put(record(1))
     if gone == "table":
@@ -209,7 +224,8 @@ def test_a_database_that_went_away(store, tmp_path, told, hurry, gone) -> None:
     assert not (tmp_path / "sluice.db").exists() or gone == "table"
 
 
-def test_a_database_that_is_readonly(store, writer, told, hurry) -> None:
+@pytest.mark.usefixtures("hurry")
+def test_a_database_that_is_readonly(store, writer, told) -> None:
     def connected(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA query_only=1")
 
@@ -221,7 +237,8 @@ def test_a_database_that_is_readonly(store, writer, told, hurry) -> None:
     assert "readonly" in one.failing
 
 
-def test_a_full_disk(store, writer, told, hurry) -> None:
+@pytest.mark.usefixtures("hurry")
+def test_a_full_disk(store, writer, told) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     one = writer(patience=0.05)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
@@ -236,7 +253,8 @@ def test_a_full_disk(store, writer, told, hurry) -> None:
     assert queries.scan(store, "000002") is not None
 
 
-def test_a_driver_that_misbehaves_does_not_end_the_thread(store, writer, told, hurry, monkeypatch) -> None:
+@pytest.mark.usefixtures("hurry")
+def test_a_driver_that_misbehaves_does_not_end_the_thread(store, writer, told, monkeypatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(store, "insert_once", lambda _: 1 / 0)
         one = writer(patience=0.05)
@@ -248,13 +266,15 @@ def test_a_driver_that_misbehaves_does_not_end_the_thread(store, writer, told, h
     assert queries.scan(store, "000002") is not None
 
 
-def test_closing_does_not_wait_for_patience(writer, tmp_path, told, hurry) -> None:
+@pytest.mark.usefixtures("hurry")
+def test_closing_does_not_wait_for_patience(writer, tmp_path, told) -> None:
     one = writer(patience=3600.0)
     with locked(tmp_path / "sluice.db"):
         for number in range(10):
             one.put(record(number))
         told.wait("database fails")
         one.close(20)
+        assert not one._thread.is_alive()
         assert len(told.of("record")) == 10
 
 

@@ -77,7 +77,9 @@ def test_a_nested_message():
 
 
 def test_a_digest_holds_messages():
-    message = mixed(lines("") + mixed(lines("", "deep"), boundary="i")).replace(b"multipart/mixed", b"multipart/digest", 1)
+    message = mixed(lines("") + mixed(lines("", "deep"), boundary="i")).replace(
+        b"multipart/mixed", b"multipart/digest", 1
+    )
     assert contents(message) == [b"deep\r\n"]
 
 
@@ -276,6 +278,15 @@ def test_garbage_never_raises(message):
     for part in read_structure(message).parts:
         part.decoded(1_000_000)
         assert part.start <= part.end <= len(part.source)
+
+
+@given(garbage, st.integers(1, 40))
+def test_the_structure_does_not_depend_on_the_window(message, window):
+    message = mixed(message, message)
+    whole = [(part.start, part.end) for part in read_parts(message)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "_WINDOW", window)
+        assert [(part.start, part.end) for part in read_parts(message)] == whole
 
 
 @given(st.binary(max_size=400), st.integers(1, 70), st.sampled_from([b"\r\n", b"\n", b" \r\n"]), st.integers(4, 64))

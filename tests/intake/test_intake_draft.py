@@ -1,0 +1,136 @@
+"""Drafts: the same bytes in memory and in the file, a budget that is never exceeded, and full disks."""
+
+import asyncio
+import contextlib
+import errno
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from relay.errors import Refused
+from relay.intake import draft as draft_module
+from relay.intake.budget import Budget
+from relay.intake.draft import Draft
+from relay.intake.spool import Spool
+
+PIECES = st.lists(st.binary(min_size=1, max_size=3000), max_size=20)
+
+
+async def filled(options, pieces, *, declared=None, strict=False, budget=None):
+    draft = Draft(options, budget or Budget(10_000_000), declared)
+    for piece in pieces:
+        await draft.append(piece)
+    await draft.finish(strict=strict)
+    return draft
+
+
+@given(pieces=PIECES, memory=st.sampled_from([0, 1, 1000, 1_000_000]), batch=st.sampled_from([1, 5000, 1_000_000]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_what_went_in_comes_out(options, pieces, memory, batch):
+    draft_module.BATCH, before = batch, draft_module.BATCH
+    try:
+        draft = asyncio.run(filled(options(memory_bytes=memory), pieces))
+    finally:
+        draft_module.BATCH = before
+    content = b"".join(pieces)
+    assert (draft._spool is not None) == (len(content) > memory)
+    assert draft.size == len(content)
+    assert b"".join(draft.pieces()) == content == bytes(draft.view()) == b"".join(draft.pieces())
+    assert draft.view().readonly
+    draft.close()
+    draft.close()
+
+
+async def test_a_file_has_no_name_and_ends_with_the_draft(options, tmp_path):
+    draft = await filled(options(memory_bytes=10), [b"x" * 100])
+    assert os.listdir(tmp_path) == []
+    file = draft._spool._file
+    view = draft.view()
+    draft.close()
+    assert file.closed
+    assert bytes(view) == b"x" * 100  # somebody who still looks is not hurt
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40_000) | st.none(), st.integers(0, 30_000)), max_size=30),
+    st.integers(1, 100_000),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_the_budget_is_never_exceeded_and_all_of_it_comes_back(options, steps, limit):
+    async def run():
+        budget, drafts = Budget(limit), {}
+        for slot, declared, size in steps:
+            if slot in drafts and not size % 3:
+                drafts.pop(slot).close()
+            elif slot in drafts:
+                await drafts[slot].append(b"x" * size)
+            else:
+                with contextlib.suppress(Refused):
+                    drafts[slot] = Draft(options(memory_bytes=5_000, max_message_bytes=50_000), budget, declared)
+            held = sum(draft._reserved for draft in drafts.values())
+            assert held == budget.used <= limit
+            assert all(draft.size <= draft._reserved for draft in drafts.values())
+        for draft in drafts.values():
+            draft.close()
+        assert budget.used == 0
+
+    asyncio.run(run())
+
+
+async def test_what_was_declared_too_much_is_given_back_at_the_end(options):
+    budget = Budget(100_000)
+    draft = await filled(options(), [b"x"], declared=90_000, budget=budget)
+    assert budget.used == 1
+    draft.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "strict", "code"),
+    [(b"a\r\n", True, None), (b"a\n", True, 554), (b"a\r", True, 554), (b"a\n", False, None), (b"a\0", False, 554),
+     (b"a\0\r\n", True, 554), (b"", True, None)],
+)  # fmt: skip
+async def test_faults_of_content(options, content, strict, code):
+    draft = await filled(options(), [content], strict=strict)
+    assert (draft.fault and draft.fault.reply.code) == code
+    assert draft.bare == (content in {b"a\n", b"a\r"})
+    draft.close()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+async def test_a_full_disk_is_452_and_nothing_more_is_stored(options, monkeypatch, error):
+    def full(*_):
+        raise OSError(error, "no")
+
+    monkeypatch.setattr(os, "writev", full)
+    budget = Budget(10_000_000)
+    draft = await filled(options(memory_bytes=10), [b"x" * 100, b"y" * 5_000_000], budget=budget)
+    assert (draft.fault.reply.code, draft.fault.reason) == (452, "disk_full")
+    assert (draft.size, bytes(draft.view()), budget.used) == (0, b"", 0)
+
+
+async def test_a_folder_that_is_gone_is_452(options, tmp_path):
+    draft = await filled(options(memory_bytes=10, drafts=tmp_path / "gone"), [b"x" * 100])
+    assert draft.fault.reason == "disk_full"
+
+
+@given(st.lists(st.binary(max_size=50), max_size=30), st.integers(1, 40))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_short_writes_lose_nothing(tmp_path_factory, pieces, at_most):
+    real = os.writev
+    spool = Spool(tmp_path_factory.getbasetemp())
+    try:
+        os.writev = lambda fd, buffers: real(fd, [b"".join(buffers)[:at_most]])
+        spool.write([piece for piece in pieces if piece])
+    finally:
+        os.writev = real
+    content = b"".join(pieces)
+    assert b"".join(spool.pieces(len(content))) == content
+    spool.close()
+
+
+async def test_a_million_small_pieces_do_not_fill_the_memory(options):
+    draft = await filled(options(), [b"xy"] * 30_000)
+    assert len(draft._pieces) < 100
+    draft.close()

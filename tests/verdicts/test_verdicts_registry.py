@@ -1,0 +1,63 @@
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from verdicts import registry
+from verdicts.engines.clamav import Clamav
+from verdicts.engines.testpatterns import TestPatterns
+from verdicts.kit import pretend_tools
+
+
+def test_the_engines_of_this_distribution_are_there():
+    assert {"clamav", "rspamd", "testpatterns"} <= set(registry.available())
+
+
+def test_without_tables_the_test_patterns_run():
+    assert registry.problems({}) == []
+    (seat,) = registry.build({}, pretend_tools())
+    assert (seat.name, type(seat.engine), seat.deadline) == ("testpatterns", TestPatterns, 10.0)
+
+
+def test_engines_get_their_options():
+    tables = {"clamav": {"address": "/run/clamd.sock", "deadline": 7}, "rspamd": {"url": "http://h:1/"}}
+    assert registry.problems(tables) == []
+    clamav, rspamd = registry.build(tables, pretend_tools())
+    assert (clamav.name, clamav.deadline, type(clamav.engine)) == ("clamav", 7.0, Clamav)
+    assert rspamd.engine.options.url == "http://h:1"
+
+
+@pytest.mark.parametrize(
+    ("tables", "path", "message"),
+    [
+        ({"rspamdd": {}}, ("engines", "rspamdd"), "unknown engine; did you mean 'rspamd'?"),
+        ({"zzz": {}}, ("engines", "zzz"), "unknown engine; there are: "),
+        ({"rspamd": {"ulr": "x"}}, ("engines", "rspamd", "ulr"), "unknown key; did you mean 'url'?"),
+        ({"rspamd": {"url": "h:1"}}, ("engines", "rspamd", "url"), "must begin with http:// or https://"),
+        ({"rspamd": {"reject": "x"}}, ("engines", "rspamd", "reject"), "Input should be 'spam' or 'malicious'"),
+        ({"clamav": {"address": "h"}}, ("engines", "clamav", "address"), "must be HOST:PORT or the absolute path"),
+        ({"clamav": {"address": "h:99999"}}, ("engines", "clamav", "address"), "must be HOST:PORT"),
+        ({"clamav": {"deadline": 0}}, ("engines", "clamav", "deadline"), "Input should be greater than 0"),
+    ],
+)
+def test_mistakes_are_told_by_key(tables, path, message):
+    ((found_path, found_message),) = registry.problems(tables)
+    assert found_path == path
+    assert found_message.startswith(message)
+    with pytest.raises(ValueError, match=r"^engines\."):
+        registry.build(tables, pretend_tools())
+
+
+def test_all_mistakes_at_once_and_no_secret_in_them():
+    tables = {"x": {}, "clamav": {"max_bytes": 0, "connections": 0}, "rspamd": {"password": ["hunter2"]}}
+    found = registry.problems(tables)
+    assert len(found) == 4
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize("value", ["no.such.module:X", "json:loads", "json:JSONDecoder"])
+def test_an_engine_that_cannot_be_loaded(monkeypatch, value):
+    point = EntryPoint("broken", value, registry.GROUP)
+    monkeypatch.setattr(registry, "available", lambda: {"broken": point})
+    ((path, message),) = registry.problems({"broken": {}})
+    assert path == ("engines", "broken")
+    assert message.startswith("the engine cannot be loaded: ")
