@@ -10,10 +10,11 @@ help: ## list the verbs
 
 venv: $(VENV)/.done ## make the environment in .venv
 
-$(VENV)/.done: deploy/requirements-dev.lock pyproject.toml
+$(VENV)/.done: deploy/build.lock deploy/requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes --requirement deploy/requirements-dev.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/pip install --quiet --require-hashes --requirement deploy/build.lock
+	$(BIN)/pip install --quiet --require-hashes --no-build-isolation --requirement deploy/requirements-dev.lock
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: venv ## show what Sluice does with five messages (KEEP=1: keep it running)
@@ -37,6 +38,7 @@ bench: venv ## messages per second beside a naive relay (needs Postfix's smtp-so
 	$(BIN)/python tests/bench/bench.py $(ARGS)
 
 lock: venv ## pin the dependencies again, with hashes
+	$(BIN)/pip-compile $(LOCK) --output-file deploy/build.lock deploy/build.in
 	$(BIN)/pip-compile $(LOCK) --output-file deploy/requirements.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --extra dev --constraint deploy/requirements.lock \
 		--output-file deploy/requirements-dev.lock pyproject.toml

@@ -61,6 +61,14 @@ class SmtpServer(Transactions, SMTP):
         if not self._tasks:
             self._service.sessions.leave(self, self._entered)
 
+    def cut(self) -> None:
+        """End now, unless a hand-over has begun; a next hop that is only being asked is not waited for."""
+        asking = not self._replying and len(self._tasks) == 1  # of two, one still hands a message over
+        super().cut()
+        if asking and self.ended:
+            for task in self._tasks:
+                task.cancel()
+
     async def _handle_client(self) -> None:
         try:
             await self._converse()

@@ -84,7 +84,6 @@ class Relay:
         hop: str = "127.0.0.1:1",
         config: str = "",
         tenants: str = TENANTS,
-        environment: Mapping[str, str] | None = None,
         preexec: Callable[[], None] | None = None,
     ) -> None:
         self.folder = folder
@@ -93,7 +92,7 @@ class Relay:
         self.tenant_file = folder / "tenants.toml"
         self.log: list[str] = []
         self._hop, self._config, self._tenants = hop, config, tenants
-        self._environment, self._preexec = dict(environment or {}), preexec
+        self._preexec = preexec
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._listening: list[dict[str, Any]] = []
@@ -149,7 +148,7 @@ class Relay:
         self._listening.clear()
         self._process = subprocess.Popen(
             [SLUICE, "serve", "--config", str(self.config_file)],
-            cwd=self.folder, env={**os.environ, **self._environment}, preexec_fn=self._preexec,  # noqa: PLW1509
+            cwd=self.folder, preexec_fn=self._preexec,  # noqa: PLW1509
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=(self._process.stderr,))
@@ -260,26 +259,23 @@ class Relay:
         return [line for line in found if isinstance(line, dict) and line.get("event") == name]
 
     def cli(self, *arguments: str, ok: bool = True) -> str:
-        """What `sluice ...` prints. Raises AssertionError when it fails and `ok` is asked for."""
-        done = subprocess.run(
-            [SLUICE, *arguments, "--config", str(self.config_file)],
-            cwd=self.folder, env={**os.environ, **self._environment}, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        if ok:
-            assert done.returncode == 0, f"sluice {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        """What `sluice ...` prints, asked for inside this process: an interpreter for each would take a second.
+
+        Raises AssertionError when it fails and `ok` is asked for, or the other way round.
+        """
+        result = CliRunner().invoke(app, [*arguments, "--config", str(self.config_file)])
+        assert (result.exit_code == 0) is ok, f"sluice {arguments}: {result.output} {result.exception!r}"
+        return result.stdout
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`sluice ...` as a process of its own."""
+        command = [SLUICE, *arguments, "--config", str(self.config_file)]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
 
     def scans(self, limit: int = 10_000) -> list[dict[str, Any]]:
         """`sluice scans list`, newest first."""
-        return self._listed("scans", limit)
+        return json.loads(self.cli("scans", "list", "--limit", str(limit), "--json"))
 
     def quarantine(self, limit: int = 10_000) -> list[dict[str, Any]]:
         """`sluice quarantine list`, newest first."""
-        return self._listed("quarantine", limit)
-
-    def _listed(self, what: str, limit: int) -> list[dict[str, Any]]:
-        """The CLI's list, asked for inside this process: a new interpreter for each would take a second."""
-        arguments = [what, "list", "--limit", str(limit), "--json", "--config", str(self.config_file)]
-        result = CliRunner().invoke(app, arguments)
-        assert result.exit_code == 0, f"{arguments}: {result.output} {result.exception!r}"
-        return json.loads(result.stdout)
+        return json.loads(self.cli("quarantine", "list", "--limit", str(limit), "--json"))

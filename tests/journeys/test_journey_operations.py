@@ -62,7 +62,7 @@ def test_sigterm_does_not_wait_for_ever(tmp_path: Path) -> None:
         wait_until(lambda: "RCPT" in hop.hop.verbs())
         relay.signal(signal.SIGTERM)
         assert client.reply().code in {421, 451}
-        assert relay.wait(10) == 0
+        assert relay.wait(6) == 0
 
 
 def test_sighup_with_a_broken_file_keeps_the_old_one_and_says_so(hop: Background, tmp_path: Path) -> None:
@@ -184,6 +184,23 @@ def test_release_tells_what_the_next_hop_says(tmp_path: Path) -> None:
         [entry] = relay.quarantine()
         assert "550 5.1.1 gone away" in relay.cli("quarantine", "release", entry["id"], ok=False)
         assert len(relay.quarantine()) == 1
+
+
+def test_the_commands_as_processes(hop: Background, tmp_path: Path) -> None:
+    """What others call: names, options, JSON on standard output and the exit status."""
+    with Relay(tmp_path, hop=hop.address) as relay:
+        deliver(relay.smtp_port, letter("bad", EICAR), ["bob@acme.example"])
+        assert relay.command("tenant", "apply", str(relay.tenant_file)).returncode == 0
+        [entry] = json.loads(relay.command("quarantine", "list", "--json", "--limit", "5").stdout)
+        [scan] = json.loads(relay.command("scans", "list", "--json").stdout)
+        assert scan["quarantine_id"] == entry["id"]
+        assert relay.command("quarantine", "delete", entry["id"]).returncode == 0
+        assert relay.command("quarantine", "release", entry["id"]).returncode == 1
+        assert relay.command("check").returncode == 0
+        relay.config_file.write_text("[smtp]\nlisten = 5\nunheard_of = 1\n")
+        checked = relay.command("check")
+        assert checked.returncode == 1
+        assert all(key in checked.stdout + checked.stderr for key in ("smtp.listen", "smtp.unheard_of", "node"))
 
 
 def test_what_it_tells(hop: Background, tmp_path: Path) -> None:
