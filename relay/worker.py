@@ -29,7 +29,7 @@ from relay.rooms import Rooms
 
 log = structlog.get_logger("worker")
 
-TENANTS_EVERY, HEALTH_EVERY, TIDY_EVERY = 2.0, 1.0, 600.0
+TENANTS_EVERY, HEALTH_EVERY, TIDY_EVERY = 2.0, 1.0, 60.0
 """Seconds between looks at the tenants' revision, at the worker's health, at what has expired."""
 
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from doubles.nexthop import FEATURES, HANG_UP, NextHop, Stall
 
-from relay.errors import NextHopFailed, Refused
+from relay.errors import Abandoned, NextHopFailed, Refused
 from relay.observe import metrics
 from relay.replies import Reply
 from verdicts.mail import Envelope, Recipient
@@ -518,3 +518,16 @@ async def test_who_is_cancelled_takes_nothing_along(deliver):
         assert (await waiting).code == 250
         assert hop.connections == 2
         assert "1 of 1 open" in delivery.status()[0]
+
+
+@pytest.mark.parametrize("features", WAYS.values(), ids=WAYS)
+async def test_what_is_not_wanted_any_more_never_begins(deliver, features):
+    async with NextHop(features) as hop:
+        delivery = deliver()
+        passage = passage_to(delivery, hop)
+        await passage.ask(ANN)
+        with pytest.raises(Abandoned):
+            await passage.hand_over(lambda: iter([BODY]), len(BODY), bare=False, wanted=lambda: False)
+        assert not passage.begun
+        assert (await send(delivery, hop)).code == 250
+        assert len(hop.messages) == 1
