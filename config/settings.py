@@ -68,15 +68,15 @@ class Smtp(_Table):
     max_recipients: Count = 1000
     """Recipients of one transaction; one more hears 452 4.5.3."""
     max_sessions: Count = 1000
-    """Open connections of one worker; one more hears 421 4.3.2."""
+    """Open connections of the node, shared evenly by its workers; one more hears 421 4.3.2."""
     max_sessions_per_peer: Count = 200
-    """Open connections of one peer address to one worker."""
+    """Open connections of one peer address, shared likewise."""
     max_errors: Count = 20
     """Commands refused with 5yz in one session before it is closed with 421 4.7.0."""
     max_command_bytes: int = Field(8_192, ge=1_024)
     """Longest command line."""
     max_bytes_in_flight: int = Field(1_000_000_000, ge=65_536)
-    """Message bytes that one worker holds at a time, in memory and in temporary files; over it 452 4.3.1."""
+    """Message bytes that the node holds, in memory and in temporary files, shared likewise; above it 452 4.3.1."""
     memory_bytes: int = Field(262_144, ge=0)
     """Bytes of one message kept in memory; what is larger goes to an unlinked temporary file."""
     idle_timeout: Seconds = 600.0
@@ -116,7 +116,7 @@ class Delivery(_Table):
     ipv6: bool = False
     """Use AAAA records after the A records. Exchange Online refuses IPv6 senders without SPF and PTR."""
     connections: Count = 20
-    """Open connections of one worker to one next hop."""
+    """Open connections of the node to one next hop, shared evenly by its workers."""
     max_age: Seconds = 540.0
     """Seconds after which a connection is not used again; Exchange Online cuts old sessions."""
     max_messages: Count = 100

@@ -1,15 +1,15 @@
 """Builds every object from Settings, and introduces the rooms to each other."""
 
-import asyncio
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from pydantic import BaseModel
 
 from config.settings import Settings
@@ -39,6 +39,21 @@ from verdicts import registry
 from verdicts.contract import Tools
 from verdicts.panel import Panel
 
+log = structlog.get_logger("assembly")
+
+FIXED: Mapping[str, tuple[str, ...]] = {
+    "node": (),
+    "http": (),
+    "log": (),
+    "smtp": ("listen", "workers"),
+    "records": ("url", "backlog"),
+    "quarantine": ("folder",),
+}
+"""Settings that are read at the start only, by table; all of a table where none is named."""
+
+SHARED = ("max_sessions", "max_sessions_per_peer", "max_bytes_in_flight")
+"""Limits of the node that its workers share evenly."""
+
 OptionsT = TypeVar("OptionsT")
 
 
@@ -56,6 +71,7 @@ def trace_key(state: Path) -> bytes:
         with tempfile.NamedTemporaryFile(dir=state) as file:
             file.write(secrets.token_bytes(32))
             file.flush()
+            os.fsync(file.fileno())
             with suppress(FileExistsError):  # another process was faster
                 os.link(file.name, path)
     return path.read_bytes()
@@ -76,7 +92,13 @@ def intake_options(settings: Settings) -> IntakeOptions:
     """The intake's options."""
     drafts = settings.node.state / "drafts"
     drafts.mkdir(parents=True, exist_ok=True)
-    return options(IntakeOptions, settings.smtp, name=settings.node.name, drafts=drafts)
+    limits = {name: share(settings, getattr(settings.smtp, name)) for name in SHARED}
+    return options(IntakeOptions, settings.smtp, name=settings.node.name, drafts=drafts, **limits)
+
+
+def share(settings: Settings, limit: int) -> int:
+    """One worker's share of a limit of the node."""
+    return -(-limit // settings.smtp.workers)
 
 
 def admission(settings: Settings) -> Admission:
@@ -87,6 +109,19 @@ def admission(settings: Settings) -> Admission:
         metrics.RANGES_TIMESTAMP.set(ranges.timestamp)
         networks += ranges.networks
     return Admission(networks)
+
+
+def reloaded(running: Settings, wanted: Settings) -> Settings:
+    """`wanted`, but for what only a restart can change: that stays as it is in `running`, and the log says so."""
+    kept = wanted
+    for table, names in FIXED.items():
+        old, new = getattr(running, table), getattr(kept, table)
+        changed = [name for name in names or type(old).model_fields if getattr(old, name) != getattr(new, name)]
+        if changed:
+            log.warning("takes effect after a restart", settings=[f"{table}.{name}" for name in changed])
+            new = new.model_copy(update={name: getattr(old, name) for name in changed})
+            kept = kept.model_copy(update={table: new})
+    return kept
 
 
 def directory(store: Store) -> tuple[int, Directory]:
@@ -121,8 +156,11 @@ def rooms(settings: Settings, known: Directory, quarantine: Folder, record: Call
 
 def panel(settings: Settings, tools: Tools) -> Panel:
     """The engines. Raises ConfigurationError when one cannot be built."""
+    try:
+        seats = registry.build(settings.engines, tools)
+    except Exception as error:  # an engine's own constructor may raise anything
+        raise ConfigurationError([f"engines: {error}"]) from error
     metrics.know_engines(settings.engines or registry.DEFAULT)
-    seats = registry.build(settings.engines, tools)
     return Panel(seats, settings.judging.deadline, tools.clock, on_verdict=count_verdict)
 
 
@@ -130,13 +168,9 @@ def delivery(settings: Settings, resolver: Resolver) -> Delivery:
     """The way to the next hops. Raises ConfigurationError when a certificate or the roots cannot be read."""
     chosen = settings.delivery
     context = client_context(chosen.tls, chosen.roots, chosen.certificate, chosen.private_key)
-    return Delivery(options(DeliveryOptions, chosen, name=settings.node.name), resolver, lambda: context)
-
-
-async def retire(old: Rooms, settings: Settings) -> None:
-    """Close rooms that a reload replaced, when the last message that could be in them has left."""
-    await asyncio.sleep(settings.smtp.transfer_timeout + settings.smtp.reply_timeout)
-    await close(old)
+    connections = share(settings, chosen.connections)
+    wanted = options(DeliveryOptions, chosen, name=settings.node.name, connections=connections)
+    return Delivery(wanted, resolver, lambda: context)
 
 
 async def close(old: Rooms) -> None:
@@ -146,13 +180,18 @@ async def close(old: Rooms) -> None:
     await old.toolbox.close()
 
 
-async def release(settings: Settings, folder: Folder, entry_id: str) -> Reply:
-    """Hand a withheld message to its next hop; its reply. Raises NoSuchEntry, Damaged, StoreFailed, NextHopFailed."""
+async def release(settings: Settings, folder: Folder, entry_id: str, known: Iterable[Tenant]) -> dict[str, Reply]:
+    """Hand a withheld message to its next hop; what that said, by recipient.
+
+    Raises NoSuchEntry, Damaged, StoreFailed, NextHopFailed, Refused.
+    """
     entry = folder.show(entry_id)
     message = b"".join(folder.pieces(entry_id))
     way = delivery(settings, Resolver(settings.dns.servers, settings.dns.timeout))
     tracer = Tracer(trace_key(settings.node.state), settings.node.name)
     try:
-        return await releasing.release(entry, message, way, Dresser(settings.node.name, tracer, SystemClock()))
+        dresser = Dresser(settings.node.name, tracer, SystemClock())
+        tenant = next((tenant for tenant in known if tenant.name == entry.tenant), None)
+        return await releasing.release(entry, message, way, dresser, tenant)
     finally:
         await way.close()

@@ -8,6 +8,7 @@ import datetime as dt
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,20 @@ def check(config: Path, tenant_files: Iterable[Path]) -> Report:
             found += error.problems
     mistakes = [find for find in found if isinstance(find, Problem)]
     return Report(mistakes, [find.text for find in found if isinstance(find, Note)])
+
+
+def required(config: Path) -> Settings:
+    """The settings to serve mail with. Raises ConfigProblems with all mistakes that would keep mail from flowing.
+
+    An expired certificate is none of them: mail may flow with it, and readiness tells.
+    """
+    document = read_toml(config)
+    tables, problems = read_tables(document)
+    found = [find for rule in STARTING for find in rule(document, tables)]
+    problems += [find for find in found if isinstance(find, Problem)]
+    if problems:
+        raise ConfigProblems(sorted(problems, key=lambda problem: problem.line or 0))
+    return Settings(**tables)
 
 
 def read_tenants(file: Path) -> TenantFile:
@@ -117,10 +132,22 @@ def _certificate(document: Document, name: str, table: Smtp | Delivery) -> Finds
 
 def _pair(document: Document, place: Key, certificate: Path, key: Path) -> Finds:
     try:
-        expiry = tls.Certificates(certificate, key, None, ask_client=False).expiry()
+        tls.Certificates(certificate, key, None, ask_client=False)
     except ConfigurationError as error:
         yield from (document.problem(place, problem) for problem in error.problems)
-        return
+
+
+def _expiry(document: Document, tables: Mapping[str, Any]) -> Finds:
+    for name in ("smtp", "delivery"):
+        table = tables.get(name)
+        if table is None or table.certificate is None or table.private_key is None:
+            continue
+        with suppress(ConfigurationError):  # told by another rule
+            expiry = tls.Certificates(table.certificate, table.private_key, None, ask_client=False).expiry()
+            yield from _time_left(document, (name, "certificate"), table.certificate, expiry)
+
+
+def _time_left(document: Document, place: Key, certificate: Path, expiry: float) -> Finds:
     left, day = expiry - time.time(), dt.datetime.fromtimestamp(expiry, dt.UTC).date()
     if left < 0:
         yield document.problem(place, f"expired on {day}")
@@ -208,5 +235,6 @@ def stored_documents(settings: Settings) -> list[dict[str, Any]]:
         store.close()
 
 
-_NO_TENANTS = Note("no tenants are stored, all recipients are refused: see `sluice tenant apply`")
-RULES: Sequence[Rule] = (_smtp, _delivery, _admission, _deadlines, _engines, _state, _tenants)
+_NO_TENANTS = Note("no tenants are stored, all mail is put off (451): see `sluice tenant apply`")
+STARTING: Sequence[Rule] = (_smtp, _delivery, _deadlines, _engines)
+RULES: Sequence[Rule] = (*STARTING, _expiry, _admission, _state, _tenants)

@@ -17,13 +17,13 @@ from config.load import load
 from config.settings import Settings
 from relay import checks
 from relay.checks import Report
-from relay.errors import ConfigurationError
+from relay.errors import ConfigurationError, StoreFailed
 from relay.quarantine.entry import Damaged, Entry
 from relay.quarantine.folder import Folder
 from relay.records import queries, tenants
 from relay.records.model import Record
 from relay.records.store import Store
-from relay.replies import Reply
+from relay.tenants.model import TenantFile
 
 Plain = dict[str, Any]
 
@@ -40,6 +40,17 @@ class Changes:
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What the next hop said to a released message, by recipient."""
+
+    replies: Mapping[str, str]
+    taken: bool
+    """Whether it was taken for all of them."""
+    unmarked: str = ""
+    """Why the entry could not be marked as released."""
 
 
 def check(config: Path, tenant_files: Iterable[Path] = ()) -> Report:
@@ -118,18 +129,24 @@ def quarantine_delete(config: Path, entry_id: str) -> None:
         folder.delete(entry_id)
 
 
-def quarantine_release(config: Path, entry_id: str) -> Reply:
-    """Hand an entry to its next hop; its reply. Raises ConfigProblems, NotFound, NextHopFailed, StoreFailed.
+def quarantine_release(config: Path, entry_id: str) -> Release:
+    """Hand an entry to its next hop. Raises ConfigProblems, NotFound, NextHopFailed, Refused, StoreFailed.
 
-    The entry stays, with the reply noted in it, until it is deleted or has expired.
+    The entry stays, with what the next hop said noted in it, until it is deleted or has expired.
     """
     from relay.assembly import release  # noqa: PLC0415 - the whole relay, and only this needs it
 
     settings = load(config)
+    with _store(settings) as store:
+        known = TenantFile.model_validate({"tenant": tenants.load(store)[1]}).tenant
     with _folder(settings) as folder:
-        reply = asyncio.run(release(settings, folder, entry_id))
-        folder.mark_released(entry_id, str(reply))
-        return reply
+        said = asyncio.run(release(settings, folder, entry_id, known))
+        told = {address: str(reply) for address, reply in said.items()}
+        try:
+            folder.mark_released(entry_id, "; ".join(f"{address}: {reply}" for address, reply in told.items()))
+        except StoreFailed as error:  # it is released all the same: a second time would deliver it twice
+            return Release(told, all(reply.positive for reply in said.values()), error.detail)
+    return Release(told, all(reply.positive for reply in said.values()))
 
 
 @contextmanager

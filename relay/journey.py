@@ -7,6 +7,7 @@ never owns a message: until the next hop (or the quarantine) has said yes, every
 hop's own word, and the client still has the message.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -41,11 +42,12 @@ class Journey:
         self._rooms_now = rooms
         self._passage: Passage | None = None
         self._gone = False
+        self._entered: Rooms | None = None
 
     async def mail(self, session: Session, envelope: Envelope) -> Reply:
         """MAIL: nothing can be asked yet, since only a recipient names the route."""
         await self.reset()
-        self._rooms = self._rooms_now()
+        self._enter(self._rooms_now())
         self._session, self._envelope = session, envelope
         self._route: Route | None = None
         self._account = Account(self._rooms.node, session, self._rooms.clock)
@@ -79,9 +81,8 @@ class Journey:
 
     async def reset(self) -> None:
         """Forget the transaction, here and at the next hop."""
-        passage, self._passage = self._passage, None
-        if passage is not None:
-            await passage.reset()
+        await self._give_up_passage()
+        self._enter(None)
 
     def lost(self) -> None:
         """The client hung up: what has not begun to be handed over is left to its next try."""
@@ -91,12 +92,26 @@ class Journey:
         """Whether body bytes may have gone to the next hop: from then on the hand-over is finished."""
         return self._passage is not None and self._passage.begun
 
+    def _enter(self, rooms: Rooms | None) -> None:
+        """Leave the rooms of the last transaction, for those of the next: a reload closes what nobody is in."""
+        if self._entered is not None:
+            self._entered.users -= 1
+        self._entered = rooms
+        if rooms is not None:
+            rooms.users += 1
+            self._rooms = rooms
+
+    async def _give_up_passage(self) -> None:
+        passage, self._passage = self._passage, None
+        if passage is not None:
+            await passage.reset()
+
     async def _follow(self, route: Route | None) -> None:
         """Bind the transaction to `route`; the first accepted recipient binds it for good."""
         if self._envelope.recipients and route != self._route:
             raise Refused(replies.OTHER_ROUTE, "other_route")
         if route is not None and (route != self._route or self._passage is None):
-            await self.reset()
+            await self._give_up_passage()
             self._passage = self._rooms.delivery.passage(route.hop.host, route.hop.port, self._envelope)
             self._account.routed(route)
         self._route = route
@@ -139,9 +154,12 @@ class Journey:
 
     async def _keep(self, mail: Mail, route: Route) -> Reply:
         """On disk before the 250; the next hop's transaction ends with a reset."""
-        await self.reset()
+        await self._give_up_passage()
         with self._account.stage("keep"):
-            await self._rooms.quarantine.keep(self._account.entry(mail, str(route.hop)), mail.content.pieces)
+            kept = await self._rooms.quarantine.keep(self._account.entry(mail, str(route.hop)), mail.content.pieces)
+        if self._gone:
+            await asyncio.to_thread(self._rooms.quarantine.delete, kept)  # it comes again
+            raise Abandoned
         return self._account.kept(replies.ACCEPTED)
 
     async def _hand_over(self, mail: Mail, route: Route, draft: Draft, decision: Decision, proven: bool) -> Reply:

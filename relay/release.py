@@ -7,6 +7,8 @@ from relay.dressing import Dresser
 from relay.quarantine.entry import Entry
 from relay.replies import Reply
 from relay.tenants.hops import NextHop
+from relay.tenants.model import Tenant
+from relay.tenants.proof import prove
 from verdicts.mail import Envelope, Mail, Recipient, Session
 
 
@@ -32,23 +34,30 @@ class Kept:
         return any(self._message.count(half) != pairs for half in (b"\r", b"\n"))
 
 
-async def release(entry: Entry, message: bytes, delivery: Delivery, dresser: Dresser) -> Reply:
-    """Hand `message` to the entry's next hop for all recipients that it still takes; its last reply, word for word.
+async def release(
+    entry: Entry, message: bytes, delivery: Delivery, dresser: Dresser, tenant: Tenant | None
+) -> dict[str, Reply]:
+    """Hand `message` to the entry's next hop; what that said, word for word, by recipient.
 
-    Raises NextHopFailed, Refused.
+    The loop value is added where the message came without it and `tenant` is still known. Raises NextHopFailed,
+    Refused.
     """
     hop, kept = NextHop.parse(entry.next_hop), Kept(message)
     mail = Mail(Session(**entry.session | {"tls": None}), _envelope(entry), kept, entry.tenant)
     passage = delivery.passage(hop.host, hop.port, mail.envelope)
     try:
-        for recipient in mail.envelope.recipients:
-            reply = await passage.ask(recipient)
-        if not passage.accepted:
-            return reply
-        dressed = dresser.dress(mail, entry.id)
-        return await passage.hand_over(dressed.pieces, dressed.size, bare=kept.bare)
+        said = {recipient.address: await passage.ask(recipient) for recipient in mail.envelope.recipients}
+        if passage.accepted:
+            dressed = dresser.dress(mail, entry.id, loop_value=_missing_value(mail, tenant))
+            final = await passage.hand_over(dressed.pieces, dressed.size, bare=kept.bare)
+            said |= {recipient.address: final for recipient in passage.accepted}
+        return said
     finally:
         await passage.reset()
+
+
+def _missing_value(mail: Mail, tenant: Tenant | None) -> str | None:
+    return None if tenant is None or prove(mail.fields, tenant).present else tenant.loop_values[0]
 
 
 def _envelope(entry: Entry) -> Envelope:

@@ -124,6 +124,7 @@ MAIL_NEEDED = Reply.of(503, "5.5.1", "Send MAIL first")
 MAIL_GIVEN = Reply.of(503, "5.5.1", "A message is already begun")
 BDAT_BEGUN = Reply.of(503, "5.5.1", "Only BDAT or RSET after BDAT")
 TLS_ALREADY = Reply.of(503, "5.5.1", "TLS is already active")
+TLS_NOT_THERE = Reply.of(454, "4.7.0", "TLS is not available for now")
 TLS_NEEDED = Reply.of(530, "5.7.0", "Send STARTTLS first")
 CERTIFICATE_NEEDED = Reply.of(554, "5.7.1", "Client certificate with an accepted name needed")
 

@@ -32,6 +32,8 @@ class Rooms:
     toolbox: Toolbox
     max_header_bytes: int
     validation_addresses: frozenset[str]
+    users: int = 0
+    """Transactions that are in these rooms now."""
 
     def route(self, address: str) -> Route | None:
         """Where mail for `address` goes; None when it is connector validation's and is thrown away. Raises Refused."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from config.load import load
 from config.settings import Settings
+from relay.checks import required
 from relay.observe import logs
 
 log = structlog.get_logger("serve")
@@ -18,7 +18,7 @@ BACKLOG = 1024
 
 def serve(config: Path) -> int:
     """Serve until told to stop; the exit status. Raises ConfigProblems when the configuration is wrong."""
-    settings = load(config)
+    settings = required(config)
     logs.configure(settings.log.level, settings.log.format)
     settings.node.state.mkdir(parents=True, exist_ok=True)
     number = int(os.environ.get("SLUICE_WORKER", "0"))

@@ -63,9 +63,12 @@ class Seat:
             pass_fds=numbers,
             env=os.environ | {"SLUICE_WORKER": str(self.number), "SLUICE_SOCKETS": ",".join(map(str, numbers))},
         )
+        if self._stopping.is_set():  # while it was being started
+            process.send_signal(signal.SIGTERM)
         assert process.stdout is not None
         async for line in process.stdout:
-            self.problems = json.loads(line)
+            with suppress(ValueError):
+                self.problems = json.loads(line)
         status = await process.wait()
         _forget(process.pid)
         return status
@@ -99,6 +102,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._send, signal.SIGHUP)
         await asyncio.gather(*(seat.run() for seat in self._seats))
         await server.close()
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
         return 0
 
     def _send(self, number: signal.Signals) -> None:

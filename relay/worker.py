@@ -7,15 +7,16 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from config.load import load
 from config.settings import Settings
 from relay import assembly
 from relay.admin.server import start as start_http
+from relay.checks import required
 from relay.intake.listener import Listener
 from relay.journey import Journey
 from relay.observe import metrics
@@ -38,10 +39,12 @@ class Worker:
 
     def __init__(self, config: Path, settings: Settings, number: int) -> None:
         self.health = Health()
+        self.health.set("starting", "not open for mail yet")
         self._config, self._settings, self._number = config, settings, number
         self._stop = asyncio.Event()
+        self._told_to = _private_stdout() if number else -1
         self._tasks: list[asyncio.Task[None]] = []
-        self._revision = -1
+        self._retired: list[Rooms] = []
 
     async def run(self, sockets: list[socket.socket], http: socket.socket | None) -> int:
         """Serve until SIGTERM or SIGINT, then drain. Raises ConfigurationError and StoreFailed when it cannot start."""
@@ -65,7 +68,7 @@ class Worker:
         await asyncio.to_thread(self._store.migrate)
         self._writer = Writer(self._store, settings.records.backlog)
         self._folder = Folder(settings.quarantine_folder)
-        self._rooms = await self._build(settings)
+        self._revision, self._rooms = await self._build(settings)
         self._listener = Listener(
             assembly.intake_options(settings),
             assembly.admission(settings),
@@ -73,9 +76,9 @@ class Worker:
             lambda: self._certificates.context() if self._certificates else None,
         )
 
-    async def _build(self, settings: Settings) -> Rooms:
-        self._revision, directory = await asyncio.to_thread(assembly.directory, self._store)
-        return assembly.rooms(settings, directory, self._folder, self._writer.put)
+    async def _build(self, settings: Settings) -> tuple[int, Rooms]:
+        revision, directory = await asyncio.to_thread(assembly.directory, self._store)
+        return revision, assembly.rooms(settings, directory, self._folder, self._writer.put)
 
     def _signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -83,7 +86,11 @@ class Worker:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reload()))
         if self._number:  # the supervisor holds the other end: when it is gone, so are we
-            loop.add_reader(sys.stdin.fileno(), self._stop.set)
+            loop.add_reader(sys.stdin.fileno(), self._orphaned)
+
+    def _orphaned(self) -> None:
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())  # an end stays readable
+        self._stop.set()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]
@@ -108,9 +115,18 @@ class Worker:
         before = self.health.problems
         self.health.set("records", self._writer.failing)
         self.health.set("certificate", self._certificate_problem())
-        self.health.set("draining", "no new sessions" if self._stop.is_set() else None)
         if self.health.problems != before:
             self._tell_health()
+        await self._close_retired()
+
+    async def _close_retired(self) -> None:
+        """Close the rooms that a reload replaced and that no message is in any more."""
+        left, self._retired = (
+            [rooms for rooms in self._retired if not rooms.users],
+            [rooms for rooms in self._retired if rooms.users],
+        )
+        for rooms in left:
+            await assembly.close(rooms)
 
     def _certificate_problem(self) -> str | None:
         ended = self._certificates is not None and self._certificates.expiry() < self._rooms.clock.time()
@@ -121,7 +137,8 @@ class Worker:
         if problems:
             log.warning("not ready", **problems)
         if self._number:
-            os.write(sys.stdout.fileno(), json.dumps(problems).encode() + b"\n")
+            with suppress(OSError):  # the supervisor is gone; the drain goes on without it
+                os.write(self._told_to, json.dumps(problems).encode() + b"\n")
 
     async def _readiness(self) -> dict[str, str]:
         return self.health.problems
@@ -141,18 +158,18 @@ class Worker:
     async def reload(self) -> None:
         """SIGHUP: configuration, tenants and certificates; what is broken keeps the old ones and says so."""
         try:
-            settings = await asyncio.to_thread(load, self._config)
+            settings = assembly.reloaded(self._settings, await asyncio.to_thread(required, self._config))
             certificates = await asyncio.to_thread(assembly.certificates, settings)
             admission, intake = assembly.admission(settings), assembly.intake_options(settings)
-            rooms = await self._build(settings)
+            revision, rooms = await self._build(settings)
         except Exception as error:  # noqa: BLE001 - a reload must never end the service
             metrics.RELOADS.labels("failed").inc()
             self.health.set("reload", "the last reload failed, the old configuration stays")
             log.error("reload failed, the old configuration stays", problems=getattr(error, "problems", str(error)))  # noqa: TRY400
             return
-        retired, self._rooms, self._settings, self._certificates = self._rooms, rooms, settings, certificates
+        self._retired.append(self._rooms)
+        self._revision, self._rooms, self._settings, self._certificates = revision, rooms, settings, certificates
         self._listener.reconfigure(intake, admission)
-        self._spawn(assembly.retire(retired, settings))
         metrics.RELOADS.labels("ok").inc()
         self.health.set("reload", None)
         log.info("reloaded")
@@ -160,13 +177,22 @@ class Worker:
     async def _drain(self) -> None:
         log.info("draining", seconds=self._settings.node.drain)
         self._listener.stop_accepting()
+        self.health.set("draining", "no new sessions")
         self._tell_health()
-        await self._listener.drain(self._settings.node.drain)
+        await self._listener.drain(self._settings.node.drain, self._settings.delivery.final_timeout)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await assembly.close(self._rooms)
+        for rooms in (self._rooms, *self._retired):
+            await assembly.close(rooms)
         await asyncio.to_thread(self._writer.close, 5.0)
         self._folder.close()
         self._store.close()
         log.info("stopped")
+
+
+def _private_stdout() -> int:
+    """The pipe to the supervisor, as a descriptor of its own; what anything prints goes to standard error."""
+    pipe = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return pipe

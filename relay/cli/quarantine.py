@@ -45,12 +45,15 @@ def show(
 
 @app.command()
 def release(entry: Id, config: Config) -> None:
-    """Hand one entry to its next hop, and tell the reply; it stays until it is deleted or has expired."""
+    """Hand one entry to its next hop, and tell the replies; it stays until it is deleted or has expired."""
     from relay import control  # noqa: PLC0415
 
-    reply = control.quarantine_release(config, entry)
-    typer.echo(output.clean(str(reply)))
-    raise typer.Exit(0 if reply.positive else 1)
+    release = control.quarantine_release(config, entry)
+    for recipient, reply in release.replies.items():
+        typer.echo(output.clean(f"{recipient}: {reply}"))
+    if release.unmarked:
+        typer.echo(output.clean(f"sluice: released, but not marked as such: {release.unmarked}"), err=True)
+    raise typer.Exit(0 if release.taken else 1)
 
 
 @app.command()

@@ -110,7 +110,10 @@ class Hop:
         self._pool.waiting.clear()
         for connection in self._pool.connections:
             self._pool.lost(connection)
-            self._quit(connection)
+            if connection.dirty:  # QUIT could be taken for a part of the message
+                connection.abort()
+            else:
+                self._quit(connection)
         self._measure()
         await asyncio.gather(
             *self._tasks, *(connection.closed() for connection in self._closing), return_exceptions=True

@@ -125,8 +125,13 @@ class Passage:
     async def _begin(self, connection: Connection, *new: Recipient) -> list[Reply]:
         """MAIL, and RCPT for all who were accepted before and for `new`; the replies. Raises HopError "changed"."""
         envelope, features, again = self._envelope, connection.features, len(self._accepted)
-        check_needs(envelope, features)
-        commands = [mail_command(envelope, features)]
+        try:
+            check_needs(envelope, features)
+            commands = [mail_command(envelope, features)]
+        except Refused as error:
+            if again:  # another server of the same next hop
+                raise HopError("changed", str(error)) from error
+            raise
         commands += [self._rcpt(connection, recipient) for recipient in (*self._accepted, *new)]
         proven = connection.proven
         connection.dirty = True

@@ -53,10 +53,10 @@ class Listener:
             server.close()
         self._servers.clear()
 
-    async def drain(self, grace: float) -> int:
+    async def drain(self, grace: float, hand_over: float = LAST_WORDS) -> int:
         """Let open transactions finish within `grace` seconds, then cut them; idle sessions hear 421 at once.
 
-        A hand-over that has begun is never cut. Returns how many sessions are still there, a little later.
+        A hand-over that has begun is not cut: it gets `hand_over` seconds more. Returns how many sessions are left.
         """
         self.stop_accepting()
         sessions = self._service.sessions
@@ -66,7 +66,7 @@ class Listener:
         await self._empty(grace)
         for session in tuple(sessions.members):
             session.cut()
-        await self._empty(LAST_WORDS)
+        await self._empty(hand_over)
         return self.sessions
 
     async def _empty(self, seconds: float) -> None:

@@ -108,6 +108,8 @@ class Transactions(Link):
     def _refuse(self, error: SluiceError) -> None:
         """Answer with the error's reply."""
         self._account(error)
+        if not isinstance(error, Refused):
+            log.warning("put off", session=self._id, peer=self._peer, reason=error.reason, detail=error.detail)
         self._tell(error.reply)
 
     def _account(self, error: SluiceError) -> None:
@@ -151,7 +153,8 @@ class Transactions(Link):
         if self._network is None:
             raise Refused(replies.STRANGER, "stranger")
         if options.require_tls and self._tls is None:
-            raise Refused(replies.TLS_NEEDED, "tls_required")
+            none = self._service.tls() is None  # then it is our mistake, and no sender may pay for it
+            raise Refused(replies.TLS_NOT_THERE if none else replies.TLS_NEEDED, "tls_required")
         wanted = options.client_certificate_names
         if wanted and not any_matches(wanted, self._tls.names if self._tls else ()):
             raise Refused(replies.CERTIFICATE_NEEDED, "client_certificate")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from relay.errors import NextHopFailed
+from relay.errors import NextHopFailed, StoreFailed
 from relay.quarantine.entry import Entry
 from relay.quarantine.folder import Folder
 from relay.quarantine.ids import new_id
@@ -196,7 +196,7 @@ def next_hop(monkeypatch):
     """Pretend to release: `answer` is the next hop's reply, or what is raised."""
     pretend = SimpleNamespace(answer=None, asked=[])
 
-    async def release(settings, folder, entry_id):
+    async def release(settings, folder, entry_id, known):
         pretend.asked.append((settings.node.name, entry_id))
         folder.show(entry_id)
         if isinstance(pretend.answer, Exception):
@@ -208,20 +208,33 @@ def next_hop(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("reply", "status"),
+    ("replies", "status"),
     [
-        (Reply(250, ("2.0.0 queued as 1", "bye\x1b[31m")), 0),
-        (Reply(451, ("4.3.0 later",)), 1),
-        (Reply(550, ("5.1.1 who?",)), 1),
+        ([Reply(250, ("2.0.0 queued as 1", "bye\x1b[31m"))], 0),
+        ([Reply(451, ("4.3.0 later",))], 1),
+        ([Reply(550, ("5.1.1 who?",))], 1),
+        ([Reply(250, ("2.0.0 queued",)), Reply(550, ("5.1.1 who?",))], 1),
     ],
 )
-def test_release_tells_the_reply(sluice, config, kept, told, next_hop, reply, status):
-    next_hop.answer = reply
+def test_release_tells_the_replies(sluice, config, kept, told, next_hop, replies, status):
+    next_hop.answer = {f"r{number}@acme.example": reply for number, reply in enumerate(replies)}
     ran = sluice("quarantine", "release", kept, "--config", config)
     assert (ran.status, ran.err) == (status, "")
-    assert ran.out == str(reply).replace("\x1b", "\N{REPLACEMENT CHARACTER}") + "\n"
+    lines = [f"{address}: {reply}" for address, reply in next_hop.answer.items()]
+    assert ran.out.splitlines() == [line.replace("\x1b", "\N{REPLACEMENT CHARACTER}") for line in lines]
     assert next_hop.asked == [("mx1.relay.example", kept)]
-    assert told("quarantine", "show", kept)["released"] == str(reply)
+    assert told("quarantine", "show", kept)["released"] == "; ".join(lines)
+
+
+def test_a_release_that_cannot_be_noted_is_a_release(sluice, config, kept, next_hop, monkeypatch):
+    def full(self, entry_id, said):
+        raise StoreFailed(Reply(451, ("4.3.0 no",)), "quarantine", "the disk is full")
+
+    monkeypatch.setattr(Folder, "mark_released", full)
+    next_hop.answer = {"alice@acme.example": Reply(250, ("2.0.0 queued",))}
+    ran = sluice("quarantine", "release", kept, "--config", config)
+    assert (ran.status, ran.out) == (0, "alice@acme.example: 250 2.0.0 queued\n")
+    assert "the disk is full" in ran.err
 
 
 def test_release_that_fails_is_told_and_not_noted(sluice, config, kept, told, next_hop):
