@@ -119,7 +119,7 @@ class Account:
             _REFUSED[error.reason].inc()
         return error.reply
 
-    def entry(self, mail: Mail, next_hop: str) -> Entry:
+    def entry(self, mail: Mail) -> Entry:
         """The quarantine's entry for this message."""
         return Entry(
             id=self.id,
@@ -133,7 +133,7 @@ class Account:
             ret=mail.envelope.ret,
             envid=mail.envelope.envid,
             size=mail.content.size,
-            next_hop=next_hop,
+            next_hop=self._facts["next_hop"],
             verdicts=self._verdicts(),
             decision=self._decided(),
             message_id=self._facts["message_id"],

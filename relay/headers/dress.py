@@ -32,7 +32,7 @@ class Stamps:
     copy_report: bool
     """Whether the session proved to be Microsoft's, so that its report may be believed and copied."""
     observe: bool
-    """Whether the tenant only observes: then Received and the trace come, and nothing else is changed."""
+    """Whether the tenant only observes: then Received, a missing loop value and the trace come, and nothing else."""
 
 
 def dress(fields: Fields, head: bytes | memoryview, stamps: Stamps) -> list[bytes]:
@@ -42,6 +42,7 @@ def dress(fields: Fields, head: bytes | memoryview, stamps: Stamps) -> list[byte
 
 def _observing(stamps: Stamps) -> Iterator[Edit]:
     yield Prepend(stamps.received)
+    yield from _loop_value(stamps)
     yield Prepend(stamps.trace)
 
 
@@ -54,6 +55,11 @@ def _edits(fields: Fields, stamps: Stamps) -> Iterator[Edit]:
         yield Prepend(copy)
     if stamps.spam:
         yield Prepend(f"{SPAM}: FAIL\r\n".encode("ascii"))
+    yield from _loop_value(stamps)
+    yield Prepend(stamps.trace)
+
+
+def _loop_value(stamps: Stamps) -> Iterator[Edit]:
+    """Without it the tenant's rule would send the message here again, and the trace would make that a loop."""
     if stamps.loop_value is not None:
         yield Prepend(f"{LOOP}: {stamps.loop_value}\r\n".encode("ascii"))
-    yield Prepend(stamps.trace)

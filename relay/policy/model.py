@@ -23,7 +23,7 @@ class Action(enum.StrEnum):
     DEFER = "defer"
     """451: Microsoft brings it again, for 24 hours."""
     REFUSE = "refuse"
-    """554: Microsoft sends a non-delivery report to the sender."""
+    """550: Microsoft sends a non-delivery report to the sender."""
 
 
 ALLOWED: Mapping[str, tuple[frozenset[Action], str]] = {

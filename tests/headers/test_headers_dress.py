@@ -97,7 +97,10 @@ def test_everything_else_stays_as_it_is(message):
 
 def test_observing_changes_nothing_but_received_and_trace():
     message = REPORT + b"X-PERCEPTION-POINT-SPAM: FAIL\r\nX-PP-Forefront-Antispam-Report: x\r\n\r\nbody"
-    assert dressed(message, replace(ALL, observe=True)) == RECEIVED + TRACE + message
+    observing = replace(ALL, observe=True)
+    assert dressed(message, replace(observing, loop_value=None)) == RECEIVED + TRACE + message
+    added = b"X-PERCEPTION-POINT-CUSTOM: k7Jq2mV9xT4bR8nL\r\n"
+    assert dressed(message, observing) == RECEIVED + added + TRACE + message
 
 
 def test_a_first_line_that_continues_our_last_field_continues_the_trace():
