@@ -146,8 +146,7 @@ class Account:
         for stage, seconds in self._seconds.items():
             if stage != "read":  # the intake has counted it
                 _STAGES[stage].observe(seconds)
-        log.info(self._outcome, **self._line(reply))
-        return Record(
+        record = Record(
             id=self.id,
             at=self._at,
             **self._facts,
@@ -160,6 +159,8 @@ class Account:
             verdicts=self._verdicts(),
             seconds={stage: round(seconds, 6) for stage, seconds in self._seconds.items()},
         )
+        log.info(self._outcome, **self._line(reply))
+        return record
 
     def _line(self, reply: Reply) -> dict[str, Any]:
         facts = self._facts

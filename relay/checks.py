@@ -236,5 +236,5 @@ def stored_documents(settings: Settings) -> list[dict[str, Any]]:
 
 
 _NO_TENANTS = Note("no tenants are stored, all mail is put off (451): see `sluice tenant apply`")
-STARTING: Sequence[Rule] = (_smtp, _delivery, _deadlines, _engines)
-RULES: Sequence[Rule] = (*STARTING, _expiry, _admission, _state, _tenants)
+STARTING: Sequence[Rule] = (_smtp, _delivery, _engines)
+RULES: Sequence[Rule] = (*STARTING, _deadlines, _expiry, _admission, _state, _tenants)

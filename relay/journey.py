@@ -16,20 +16,15 @@ import structlog
 from relay import replies
 from relay.errors import Abandoned, Refused, SluiceError
 from relay.intake.draft import Draft
-from relay.observe import metrics
 from relay.policy.decide import Decision, decide
 from relay.policy.model import Action
+from relay.proving import look_at_header, prove
 from relay.replies import Reply
 from relay.rooms import Rooms
-from relay.tenants.loops import too_many_hops
-from relay.tenants.model import Tenant
-from relay.tenants.proof import prove
 from relay.transaction import Transaction
-from verdicts.fields import header_longer_than
 from verdicts.mail import Envelope, Mail, Recipient, Session
 
 log = structlog.get_logger("journey")
-
 WITHHOLDING = {Action.DEFER: replies.DEFERRED, Action.REFUSE: replies.REFUSED_BY_POLICY}
 
 
@@ -95,11 +90,10 @@ class Journey:
             raise draft.fault
         if now.route is None:  # connector validation
             return now.account.sunk(replies.ACCEPTED)
-        if header_longer_than(now.rooms.max_header_bytes, draft.view()):
-            raise Refused(replies.HEADER_TOO_BIG, "header_too_big")
+        look_at_header(draft, now.rooms.max_header_bytes)
         tenant = now.route.tenant
         mail = Mail(now.session, now.envelope, draft, tenant.name)
-        proven = _prove(now, mail, tenant)
+        proven = prove(now, mail, tenant)
         with now.account.stage("judge"):
             judgement = await now.rooms.panel.judge(mail)
         decision = decide(judgement, tenant.policy)
@@ -133,18 +127,3 @@ class Journey:
                 dressed.pieces, dressed.size, bare=draft.bare, wanted=lambda: not self._gone
             )
         return now.account.handed_over(reply)
-
-
-def _prove(now: Transaction, mail: Mail, tenant: Tenant) -> bool:
-    """Did it come through this tenant's rule, and not through us before? Whether it carries the loop value."""
-    now.account.seen(mail)
-    if too_many_hops(mail.fields) or now.rooms.tracer.loops(mail.fields, tenant.name, now.recipients):
-        metrics.LOOPS.inc()
-        raise Refused(replies.LOOP, "loop")
-    proof = prove(mail.fields, tenant)
-    now.account.proof = "ok" if proof.ok else proof.reason
-    if not proof.ok:
-        metrics.PROOF_FAILURES.labels(tenant.proof).inc()
-        if tenant.proof == "require":
-            raise Refused(replies.NO_PROOF, "proof", proof.reason)
-    return proof.present

@@ -19,7 +19,7 @@ from relay.admin.server import start as start_http
 from relay.checks import required
 from relay.intake.listener import Listener
 from relay.journey import Journey
-from relay.observe import metrics
+from relay.observe import logs, metrics
 from relay.observe.health import Health
 from relay.observe.lag import watch as watch_lag
 from relay.quarantine.folder import Folder
@@ -45,6 +45,7 @@ class Worker:
         self._told_to = _private_stdout() if number else -1
         self._tasks: list[asyncio.Task[None]] = []
         self._retired: list[Rooms] = []
+        self._lines_lost = 0
 
     async def run(self, sockets: list[socket.socket], http: socket.socket | None) -> int:
         """Serve until SIGTERM or SIGINT, then drain. Raises ConfigurationError and StoreFailed when it cannot start."""
@@ -114,6 +115,7 @@ class Worker:
     async def _look(self) -> None:
         before = self.health.problems
         self.health.set("records", self._writer.failing)
+        self.health.set("log", self._log_problem())
         self.health.set("certificate", self._certificate_problem())
         if self.health.problems != before:
             self._tell_health()
@@ -127,6 +129,12 @@ class Worker:
         )
         for rooms in left:
             await assembly.close(rooms)
+
+    def _log_problem(self) -> str | None:
+        more = logs.lost() - self._lines_lost
+        self._lines_lost += more
+        metrics.LOG_LINES_LOST.inc(more)
+        return "lines cannot be written" if more else None
 
     def _certificate_problem(self) -> str | None:
         ended = self._certificates is not None and self._certificates.expiry() < self._rooms.clock.time()

@@ -24,6 +24,8 @@ from relay.replies import Reply
 
 CLOSE_WITHIN: Final = 2.0
 """Seconds that a closing connection gets to send what it holds (QUIT, TLS's close_notify)."""
+UNKNOWN_COMMAND: Final = (500, 502, 504)
+"""What says that EHLO is not known at all (RFC 5321 section 4.2.4)."""
 
 
 class Connection(SMTPProtocol):
@@ -292,10 +294,10 @@ class Connection(SMTPProtocol):
             raise HopError(kind, f"{code} was expected, not {replies[0]}")
 
     async def _hello(self) -> None:
-        """EHLO, or HELO where EHLO is refused for good (RFC 5321 section 4.1.4)."""
+        """EHLO, or HELO where EHLO is not known (RFC 5321 section 4.1.4); any other refusal is one of the moment."""
         name = self._options.name.encode("ascii")
         replies = await self._say(b"EHLO " + name + b"\r\n")
-        if replies[0].permanent:
+        if replies[0].code in UNKNOWN_COMMAND:
             replies = await self._say(b"HELO " + name + b"\r\n")
             self._expect(replies, 250, "connect")
             self.features = {}

@@ -32,7 +32,7 @@ def mail_command(envelope: Envelope, features: Mapping[str, str]) -> bytes:
     """
     words = [f"MAIL FROM:<{envelope.sender}>"]
     if envelope.size is not None and "size" in features:
-        words.append(f"SIZE={envelope.size + OWN_FIELDS}")
+        words.append(f"SIZE={_size(envelope.size, features['size'])}")
     if envelope.body is not None and "8bitmime" in features:
         words.append(f"BODY={envelope.body}")
     if envelope.smtputf8:
@@ -40,6 +40,15 @@ def mail_command(envelope: Envelope, features: Mapping[str, str]) -> bytes:
     if "dsn" in features:  # RFC 3461 section 4
         words += [f"{key}={value}" for key, value in (("RET", envelope.ret), ("ENVID", envelope.envid)) if value]
     return _line(words, envelope)
+
+
+def _size(declared: int, limit: str) -> int:
+    """What we declare: room for our own fields, but no more than the next hop takes where the message itself fits.
+
+    The limit is the next hop's; none, or 0, is no limit (RFC 1870 section 4).
+    """
+    ours, most = declared + OWN_FIELDS, int(limit) if limit.isdecimal() else 0
+    return most if declared <= most < ours else ours
 
 
 def rcpt_command(recipient: Recipient, envelope: Envelope, features: Mapping[str, str]) -> bytes:

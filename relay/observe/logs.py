@@ -3,14 +3,17 @@
 One event is one line on stderr. Values under a name of `_SECRETS` are never written.
 """
 
+import atexit
 import json
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import Processor, WrappedLogger
+
+from relay.observe.outlet import Outlet
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -32,6 +35,11 @@ _SECRETS: Final = frozenset(
 )
 
 
+LAST_MOMENT: Final = 2.0
+"""Seconds that the end of the process waits for the log."""
+_outlet: Outlet | None = None
+
+
 def get_logger() -> Any:
     """A logger for a module: `log.info("event", key=value)`. Cheap to keep, configured on first use."""
     return structlog.get_logger()
@@ -39,6 +47,8 @@ def get_logger() -> Any:
 
 def configure(level: str = "info", style: str = "json") -> None:
     """Write what is at least `level` (debug, info, warning, error) to stderr, as "json" or as "text"."""
+    global _outlet  # noqa: PLW0603 - one process has one log
+    _outlet = Outlet(sys.stderr)
     render: Processor = _as_text if style == "text" else _as_json
     common: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -49,14 +59,26 @@ def configure(level: str = "info", style: str = "json") -> None:
     structlog.configure(
         processors=[*common, render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _outlet)),
         cache_logger_on_first_use=True,
     )
-    _configure_stdlib(level, common, render)
+    _configure_stdlib(level, common, render, _outlet)
+    atexit.register(flush)
 
 
-def _configure_stdlib(level: str, common: list[Processor], render: Processor) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+def flush() -> None:
+    """Wait until what was logged is written, for a moment at most."""
+    if _outlet is not None:
+        _outlet.drain(LAST_MOMENT)
+
+
+def lost() -> int:
+    """Lines that could not be written so far."""
+    return 0 if _outlet is None else _outlet.lost
+
+
+def _configure_stdlib(level: str, common: list[Processor], render: Processor, outlet: Outlet) -> None:
+    handler = logging.StreamHandler(outlet)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *common],

@@ -42,6 +42,7 @@ POOL_GIVEN_BACK = Counter("sluice_pool_given_back_total", "Held transactions giv
 BYTES_IN_FLIGHT = Gauge("sluice_bytes_in_flight", "Message bytes held now.", multiprocess_mode="livesum")
 LOOP_LAG = Histogram("sluice_loop_lag_seconds", "How late the event loop woke up.", buckets=LAGS)
 LOOP_LAG_WORST = Gauge("sluice_loop_lag_worst_seconds", "Worst lag in the last minute.", multiprocess_mode="livemax")
+LOG_LINES_LOST = Counter("sluice_log_lines_lost_total", "Log lines that could not be written.")
 RECORDS_BACKLOG = Gauge("sluice_records_backlog", "Records that wait for the database.", multiprocess_mode="livesum")
 RECORDS_LOST = Counter("sluice_records_logged_total", "Records that went to the log instead of the database.")
 QUARANTINED = Gauge("sluice_quarantine_entries", "Entries in the quarantine.", multiprocess_mode="mostrecent")

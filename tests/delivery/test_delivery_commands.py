@@ -12,7 +12,10 @@ ALL = {"size": "1000", "8bitmime": "", "smtputf8": "", "dsn": "", "pipelining": 
     [
         (Envelope(), {}, b"MAIL FROM:<>"),
         (Envelope("a@b.example"), ALL, b"MAIL FROM:<a@b.example>"),
-        (Envelope("a@b.example", size=10), ALL, b"MAIL FROM:<a@b.example> SIZE=8202"),
+        (Envelope("a@b.example", size=10), ALL | {"size": ""}, b"MAIL FROM:<a@b.example> SIZE=8202"),
+        (Envelope("a@b.example", size=995_000), {"size": "1000000"}, b"MAIL FROM:<a@b.example> SIZE=1000000"),
+        (Envelope("a@b.example", size=1_000_001), {"size": "1000000"}, b"MAIL FROM:<a@b.example> SIZE=1008193"),
+        (Envelope("a@b.example", size=10), {"size": "0"}, b"MAIL FROM:<a@b.example> SIZE=8202"),
         (Envelope("a@b.example", size=10), {}, b"MAIL FROM:<a@b.example>"),
         (Envelope("a@b.example", body="8BITMIME"), ALL, b"MAIL FROM:<a@b.example> BODY=8BITMIME"),
         (Envelope("a@b.example", body="7BIT"), {}, b"MAIL FROM:<a@b.example>"),

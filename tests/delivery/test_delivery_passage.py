@@ -531,3 +531,11 @@ async def test_what_is_not_wanted_any_more_never_begins(deliver, features):
         assert not passage.begun
         assert (await send(delivery, hop)).code == 250
         assert len(hop.messages) == 1
+
+
+async def test_an_ehlo_refused_for_the_moment_is_no_reason_to_do_without(deliver):
+    """HELO would make a next hop without 8BITMIME of it, and the sender would hear 5yz."""
+    async with NextHop(replies={"EHLO": "550 5.3.2 overloaded"}) as hop:
+        with pytest.raises(NextHopFailed) as failed:
+            await passage_to(deliver(), hop, Envelope("sender@example.net", body="8BITMIME")).ask(ANN)
+        assert failed.value.reply.transient

@@ -18,6 +18,7 @@ def configured(capsys):
     quiet = {name: logging.getLogger(name).level for name in logs._QUIET}
 
     def written():
+        logs.flush()
         return capsys.readouterr().err.splitlines()
 
     def configure(*args):

@@ -193,3 +193,14 @@ async def test_a_refused_recipient_does_not_bind_the_route(house):
         journey, _, _ = house(Saying(), hop)
         replies = await begin(journey, BOB, Recipient("check@acme.example"))
         assert [reply.code for reply in replies] == [550, 250]
+
+
+async def test_a_field_behind_a_bare_line_end_never_gets_through(house):
+    async with NextHop() as hop:
+        journey, _, records = house(Saying(), hop)
+        await begin(journey)
+        letter = Letter(b"A: b\rX-PERCEPTION-POINT-SPAM: FAIL\r\n" + LETTER)
+        letter.bare = True
+        assert (await journey.message(letter)).code == 554
+        assert records[0].outcome == "refused"
+        assert not hop.messages

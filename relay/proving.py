@@ -1,0 +1,37 @@
+"""PROVE: can the header be read in one way, did it come through this tenant's rule, and not through us before?"""
+
+from relay import replies
+from relay.errors import Refused
+from relay.headers.strict import header_is_strict
+from relay.intake.draft import Draft
+from relay.observe import metrics
+from relay.tenants.loops import too_many_hops
+from relay.tenants.model import Tenant
+from relay.tenants.proof import prove as prove_tenant
+from relay.transaction import Transaction
+from verdicts.fields import header_longer_than
+from verdicts.mail import Mail
+
+
+def look_at_header(draft: Draft, limit: int) -> None:
+    """Raises Refused for a header that we would not look at, or that others could read in another way than we do."""
+    view = draft.view()
+    if header_longer_than(limit, view):
+        raise Refused(replies.HEADER_TOO_BIG, "header_too_big")
+    if draft.bare and not header_is_strict(bytes(view[:limit])):
+        raise Refused(replies.MALFORMED, "malformed")
+
+
+def prove(now: Transaction, mail: Mail, tenant: Tenant) -> bool:
+    """Whether it carries a loop value of the tenant; raises Refused for a loop, and without the proof that is required."""
+    now.account.seen(mail)
+    if too_many_hops(mail.fields) or now.rooms.tracer.loops(mail.fields, tenant.name, now.recipients):
+        metrics.LOOPS.inc()
+        raise Refused(replies.LOOP, "loop")
+    proof = prove_tenant(mail.fields, tenant)
+    now.account.proof = "ok" if proof.ok else proof.reason
+    if not proof.ok:
+        metrics.PROOF_FAILURES.labels(tenant.proof).inc()
+        if tenant.proof == "require":
+            raise Refused(replies.NO_PROOF, "proof", proof.reason)
+    return proof.present
