@@ -1,4 +1,4 @@
-"""PROVE: can the header be read in one way, did it come through this tenant's rule, and not through us before?"""
+"""PROVE: that the header can be read in one way, that it came through the tenant's rule, and not through us before."""
 
 from relay import replies
 from relay.errors import Refused
@@ -23,7 +23,7 @@ def look_at_header(draft: Draft, limit: int) -> None:
 
 
 def prove(now: Transaction, mail: Mail, tenant: Tenant) -> bool:
-    """Whether it carries a loop value of the tenant; raises Refused for a loop, and without the proof that is required."""
+    """Whether it carries a loop value of the tenant. Raises Refused for a loop, and where a required proof lacks."""
     now.account.seen(mail)
     if too_many_hops(mail.fields) or now.rooms.tracer.loops(mail.fields, tenant.name, now.recipients):
         metrics.LOOPS.inc()

@@ -12,7 +12,9 @@ def harmless(text: str, limit: int) -> str:
 
     White space and controls become single spaces; what else is not ASCII is left out.
     """
-    spaced = "".join(character if character.isprintable() else " " for character in text[: limit * 4])
+    spaced = text[: limit * 4]
+    if not spaced.isprintable():
+        spaced = "".join(character if character.isprintable() else " " for character in spaced)
     return " ".join(spaced.encode("ascii", "ignore").decode("ascii").split())[:limit].strip()
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import email.utils
+import functools
 import ipaddress
 import re
 
@@ -13,6 +14,7 @@ REPORT = "X-Forefront-Antispam-Report"
 REPORT_COPY = "X-PP-Forefront-Antispam-Report"
 
 _REPORT_LIMIT = 2000
+_ONE_LINE = 800
 _HELO_LIMIT = 255
 _NOT_IN_A_HOST = re.compile(r"[^A-Za-z0-9._:\[\]-]")
 
@@ -22,12 +24,11 @@ def received(session: Session, node: str, mail_id: str, when: float, *, smtputf8
 
     It never has a "for" clause: with it a copy would tell its reader of a recipient who was in Bcc.
     """
-    date = email.utils.format_datetime(dt.datetime.fromtimestamp(when, dt.UTC))
     lines = [
         f"Received: from {_host(session.helo)} ({_literal(session.peer)})",
         *_cipher(session.tls),
         f"\tby {_host(node)} with {_protocol(session, smtputf8)} id {_host(mail_id)};",
-        f"\t{date}",
+        f"\t{_date(int(when))}",
     ]
     return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 
@@ -36,12 +37,20 @@ def antispam_copy(fields: Fields) -> bytes | None:
     """Microsoft's topmost report under the name that the tenant's rules read after the way back, or None without one.
 
     Microsoft overwrites its own field when the message returns. The copy has at most 2000 characters, without a part
-    cut in two, and a space behind each ";".
+    cut in two. One that is too long for a line gets a space behind each ";", to be folded there.
     """
-    report = harmless(fields.text(REPORT).replace(";", "; "), _REPORT_LIMIT + 1)
+    report = harmless(fields.text(REPORT), _REPORT_LIMIT + 1)
+    if len(report) > _ONE_LINE:
+        report = harmless(report.replace(";", "; "), _REPORT_LIMIT + 1)
     if len(report) > _REPORT_LIMIT:
         report = report[: report.rfind(";", 0, _REPORT_LIMIT) + 1]
     return folded(REPORT_COPY, report) if report else None
+
+
+@functools.lru_cache(maxsize=16)
+def _date(seconds: int) -> str:
+    """RFC 5322 section 3.3; most messages of a second share it."""
+    return email.utils.format_datetime(dt.datetime.fromtimestamp(seconds, dt.UTC))
 
 
 def _host(text: str) -> str:

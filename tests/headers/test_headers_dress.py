@@ -24,7 +24,7 @@ def test_the_order_of_what_comes():
     message = REPORT + b"X-Forefront-Antispam-Report: CIP:192.0.2.8;SCL:1\r\nSubject: x\r\n\r\nbody"
     assert dressed(message, ALL) == (
         RECEIVED
-        + b"X-PP-Forefront-Antispam-Report: CIP:192.0.2.7; SCL:9; SFV:SPM;\r\n"
+        + b"X-PP-Forefront-Antispam-Report: CIP:192.0.2.7;SCL:9; SFV:SPM;\r\n"
         + b"X-PERCEPTION-POINT-SPAM: FAIL\r\n"
         + b"X-PERCEPTION-POINT-CUSTOM: k7Jq2mV9xT4bR8nL\r\n"
         + TRACE
@@ -37,7 +37,7 @@ def test_the_order_of_what_comes():
     [
         ({"spam": True}, b"X-PERCEPTION-POINT-SPAM: FAIL\r\n"),
         ({"loop_value": "k7Jq2mV9"}, b"X-PERCEPTION-POINT-CUSTOM: k7Jq2mV9\r\n"),
-        ({"copy_report": True}, b"X-PP-Forefront-Antispam-Report: CIP:192.0.2.7; SCL:9; SFV:SPM;\r\n"),
+        ({"copy_report": True}, b"X-PP-Forefront-Antispam-Report: CIP:192.0.2.7;SCL:9; SFV:SPM;\r\n"),
     ],
 )
 def test_each_stamp_by_itself(change, field):

@@ -91,10 +91,10 @@ def copy(value: bytes) -> bytes | None:
 @pytest.mark.parametrize(
     ("value", "copied"),
     [
-        (b" CIP:192.0.2.7;SCL:9;", b" CIP:192.0.2.7; SCL:9;\r\n"),
+        (b" CIP:192.0.2.7;SCL:9;", b" CIP:192.0.2.7;SCL:9;\r\n"),
         (b"\r\n CIP:192.0.2.7;\r\n\tSCL:9", b" CIP:192.0.2.7; SCL:9\r\n"),
-        (b" H:a\xffb\x00c;SCL:9;", b" H:ab c; SCL:9;\r\n"),
-        (b" PTR:\xc2\x85\xe2\x80\xa8x\xc3\xbc;SCL:9;", b" PTR: x; SCL:9;\r\n"),
+        (b" H:a\xffb\x00c;SCL:9;", b" H:ab c;SCL:9;\r\n"),
+        (b" PTR:\xc2\x85\xe2\x80\xa8x\xc3\xbc;SCL:9;", b" PTR: x;SCL:9;\r\n"),
     ],
 )
 def test_the_copy_of_microsofts_report(value, copied):
