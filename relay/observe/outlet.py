@@ -5,11 +5,14 @@ be written is counted, and readiness says so.
 """
 
 import threading
+import time
 from collections import deque
 from typing import TextIO
 
 MOST = 20_000
 """Lines that may wait."""
+COMPANY = 0.02
+"""Seconds that a line waits for others: a thread that woke up for each would take the interpreter from the mail."""
 
 
 class Outlet:
@@ -44,6 +47,7 @@ class Outlet:
 
     def _run(self) -> None:
         while self._wake.wait():
+            time.sleep(COMPANY)
             self._wake.clear()
             while self._lines:
                 self._put([self._lines.popleft() for _ in range(len(self._lines))])
