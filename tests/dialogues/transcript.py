@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FEATURES = "PIPELINING 8BITMIME SMTPUTF8 DSN ENHANCEDSTATUSCODES SIZE=157286400"
-_HEAD = re.compile(r"(config|nexthop|tenant|source): ?(.*)")
+_HEAD = re.compile(r"(config|nexthop|tenants?|source): ?(.*)")
 _KINDS = r"C:|C\+|C-|S:|S#|S-|S\?|N:|N>|N<|N-|N\?|N\||N!|N=|TLS|do:|also:|relay:|then:"
 _LINE = re.compile(rf"(?:x(\d+) )?({_KINDS})(?: (.*))?$")
 _ESCAPE = re.compile(r"\\(r|n|0|t|s|\\|x[0-9a-fA-F]{2})")

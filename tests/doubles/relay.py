@@ -47,11 +47,14 @@ def letter(subject: str = "hello", body: bytes = b"Hello.\r\n", *, extra: str = 
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `over` laid on top, table by table."""
+    """`base` with `over` laid on top, table by table; "key = {}" takes a value away."""
     result = dict(base)
     for key, value in over.items():
         old = result.get(key)
-        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        if value == {} and old is not None and not isinstance(old, dict):
+            del result[key]
+        else:
+            result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return result
 
 
@@ -172,6 +175,11 @@ class Relay:
         return self._process.pid
 
     @property
+    def workers(self) -> list[int]:
+        """The processes that the main process has started."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    @property
     def smtp_port(self) -> int:
         """The port that mail comes in at."""
         return int(self._listening[-1]["smtp"][0].rpartition(":")[2])
@@ -203,6 +211,11 @@ class Relay:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._forget()
+
+    def kill9_main(self) -> None:
+        """End the main process alone by SIGKILL, and wait until its workers are gone too."""
+        self.signal(signal.SIGKILL)
+        self.wait()
 
     def stop(self) -> None:
         """End it, by SIGTERM first."""

@@ -9,6 +9,7 @@ from doubles.answering_rspamd import AnsweringRspamd
 from doubles.background import Background, running
 from doubles.client import Reply, deliver
 from doubles.need import need
+from doubles.pretend_clamd import PretendClamd
 from doubles.processes import frozen
 from doubles.real_clamd import EICAR, SIGNED_TEXT, STREAM_BYTES, RealClamd, real_clamd
 from doubles.real_rspamd import RealRspamd, real_rspamd
@@ -149,3 +150,46 @@ def test_nonsense(answering: AnsweringRspamd, tmp_path: Path) -> None:
             message = letter("nonsense", extra=f"X-Answer: {answer}\r\n")
             assert deliver(relay.smtp_port, message, ["bob@acme.example"]).code == 451, answer
         assert hop.bodies == []
+
+
+@pytest.fixture(scope="module")
+def pretending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Relay, Background, PretendClamd]]:
+    clamd = PretendClamd()
+    config = f'engines.clamav = {{address = "{clamd.address}", deadline = 2.0}}'
+    try:
+        with running() as hop, Relay(tmp_path_factory.mktemp("clamd"), hop=hop.address, config=config) as relay:
+            yield relay, hop, clamd
+    finally:
+        clamd.close()
+
+
+CLAMD_NONSENSE = [
+    b"\0", b"OK\0", b"stream: OK", b"stream:  FOUND\0", b"stream: OK\nstream: OK\0", b"stream: OK FOUND ERROR\0",
+    b"HTTP/1.1 200 OK\r\n\r\n\0", b"UNKNOWN COMMAND\0", b"\xff\xfe\0", b"x" * 10_000 + b"stream: OK\0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reply", [*CLAMD_NONSENSE, b""])
+def test_clamd_answers_nonsense(reply: bytes, pretending: tuple[Relay, Background, PretendClamd]) -> None:
+    """What is not an answer, nothing among it, is no clean verdict."""
+    relay, hop, clamd = pretending
+    hop.hop.messages.clear()
+    clamd.reply, clamd.early = reply, False
+    answer = deliver(relay.smtp_port, letter("nonsense"), ["bob@acme.example"])
+    assert (answer.code, answer.text[:5]) == (451, "4.7.1")
+    assert hop.bodies == []
+
+
+@pytest.mark.parametrize("lingers", [0.0, 5.0])
+@pytest.mark.parametrize("reply", [b"stream: OK\0", b""])
+def test_clamd_answers_before_it_has_read(
+    reply: bytes, lingers: float, pretending: tuple[Relay, Background, PretendClamd]
+) -> None:
+    """It cannot know what it has not read: OK before the end of the message is no clean verdict."""
+    relay, hop, clamd = pretending
+    hop.hop.messages.clear()
+    clamd.reply, clamd.early, clamd.lingers = reply, True, lingers
+    large = letter("early", (b"x" * 74 + b"\r\n") * 300_000)
+    answer = deliver(relay.smtp_port, large, ["bob@acme.example"])
+    assert hop.bodies == []
+    assert (answer.code, answer.text[:5]) == (451, "4.7.1")

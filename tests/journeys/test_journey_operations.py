@@ -101,6 +101,27 @@ def test_a_wrong_tenant_file_changes_nothing(hop: Background, tmp_path: Path) ->
         assert deliver(relay.smtp_port, letter(), ["bob@acme.example"]).code == 250
 
 
+def test_tenants_are_taken_over_although_the_reload_fails(hop: Background, tmp_path: Path) -> None:
+    with Relay(tmp_path, hop=hop.address) as relay:
+        relay.apply(TENANTS + TENANTS.replace("acme", "new"))
+        relay.configure("engines.unheard_of = {}")
+        relay.signal(signal.SIGHUP)
+        wait_until(lambda: relay.metric("sluice_reloads_total", result="failed") == 1)
+        wait_until(lambda: deliver(relay.smtp_port, letter(), ["bob@new.example"]).code == 250, 8)
+
+
+def test_what_only_a_restart_changes(hop: Background, tmp_path: Path) -> None:
+    """The reload says so, does the rest, and serves on where it listens."""
+    with Relay(tmp_path, hop=hop.address) as relay:
+        relay.configure('smtp.listen = ["127.0.0.1:0", "127.0.0.2:0"]\nsmtp.max_recipients = 1')
+        relay.signal(signal.SIGHUP)
+        wait_until(lambda: relay.metric("sluice_reloads_total", result="ok") == 1)
+        [told] = wait_until(lambda: relay.events("takes effect after a restart"))
+        assert told["settings"] == ["smtp.listen"]
+        assert deliver(relay.smtp_port, letter(), ["bob@acme.example"]).code == 250
+        assert deliver(relay.smtp_port, letter(), ["bob@acme.example", "eve@acme.example"]).code == 452
+
+
 def shown(relay: Relay) -> bytes:
     """The certificate that the relay shows."""
     context = ssl.create_default_context(cafile=relay.authority.roots)
@@ -186,6 +207,21 @@ def test_release_tells_what_the_next_hop_says(tmp_path: Path) -> None:
         assert len(relay.quarantine()) == 1
 
 
+def test_release_adds_the_loop_value_that_was_missing(hop: Background, tmp_path: Path) -> None:
+    """A tenant that is being set up: what came without the value leaves with it, so that the tenant's rule sees it."""
+    field = b"X-PERCEPTION-POINT-CUSTOM: " + LOOP.encode() + b"\r\n"
+    message = letter("invoice", EICAR + b"\r\n").removeprefix(field)
+    tenants = TENANTS.replace("loop_values", 'proof = "log"\nloop_values')
+    with Relay(tmp_path, hop=hop.address, tenants=tenants) as relay:
+        for sent in (message, field + message):
+            assert deliver(relay.smtp_port, sent, ["bob@acme.example"]).code == 250
+        for entry in relay.quarantine():
+            relay.cli("quarantine", "release", entry["id"])
+        assert len(hop.bodies) == 2
+        assert [body.count(field) for body in hop.bodies] == [1, 1]
+        assert all(body.endswith(message) for body in hop.bodies)
+
+
 def test_the_commands_as_processes(hop: Background, tmp_path: Path) -> None:
     """What others call: names, options, JSON on standard output and the exit status."""
     with Relay(tmp_path, hop=hop.address) as relay:
@@ -217,6 +253,6 @@ def test_what_it_tells(hop: Background, tmp_path: Path) -> None:
         assert relay.http("/healthz")[0] == 200
         assert relay.http("/nothing")[0] == 404
         deliver(relay.smtp_port, letter("told"), ["bob@acme.example"])
-        told = [json.loads(line) for line in relay.log if '"delivered"' in line]
-        assert len(told) == 1
+        wait_until(lambda: relay.events("delivered"))  # the log is written behind the reply
+        assert len(relay.events("delivered")) == 1
         assert not any(LOOP in line for line in relay.log)

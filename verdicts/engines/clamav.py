@@ -14,6 +14,8 @@ from pydantic import AfterValidator, Field
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
 from verdicts.mail import Content, Mail
 
+CLEAN = "stream: OK"
+_LAST_WORD_SECONDS = 1.0
 _REPLY_BYTES = 4_096
 _UNSCANNED = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted")
 _SUSPICIOUS = ("Heuristics.OLE2.ContainsMacros",)  # an alert that the operator asked for, not a virus
@@ -92,7 +94,12 @@ async def _ask(connection: socket.socket, content: Content) -> str:
         await asyncio.wait((sending, receiving), return_when=asyncio.FIRST_COMPLETED)
         if not receiving.done() and not isinstance(sending.exception(), ConnectionError | None):
             sending.result()
-        return await receiving
+        reply = await receiving
+        if reply == CLEAN:  # it has read all, and so our last word is out, or is just going out
+            await asyncio.wait((sending,), timeout=_LAST_WORD_SECONDS)
+            if not sending.done() or sending.exception() is not None:
+                raise ConnectionError("clamd says OK to what it has not read")
+        return reply
     finally:
         # The socket may be closed only when neither uses it any more.
         sending.cancel()
@@ -121,7 +128,7 @@ async def _receive(connection: socket.socket) -> str:
 
 
 def _findings(reply: str) -> list[Finding]:
-    if reply == "stream: OK":
+    if reply == CLEAN:
         return []
     if "size limit exceeded" in reply:
         raise Unscanned("the message is larger than clamd takes")
