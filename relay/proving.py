@@ -9,7 +9,7 @@ from relay.tenants.loops import too_many_hops
 from relay.tenants.model import Tenant
 from relay.tenants.proof import prove as prove_tenant
 from relay.transaction import Transaction
-from verdicts.fields import header_longer_than
+from verdicts.fields import header_longer_than, too_many_fields
 from verdicts.mail import Mail
 
 
@@ -24,6 +24,8 @@ def look_at_header(draft: Draft, limit: int) -> None:
 
 def prove(now: Transaction, mail: Mail, tenant: Tenant) -> bool:
     """Whether it carries a loop value of the tenant. Raises Refused for a loop, and where a required proof lacks."""
+    if too_many_fields(mail.fields):
+        raise Refused(replies.HEADER_TOO_BIG, "header_too_big")
     now.account.seen(mail)
     if too_many_hops(mail.fields) or now.rooms.tracer.loops(mail.fields, tenant.name, now.recipients):
         metrics.LOOPS.inc()

@@ -11,7 +11,7 @@ that a section of 1 MiB with 300,000 fields costs no more than the fields that a
 import ipaddress
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -19,9 +19,13 @@ from typing import NamedTuple, Self
 Source = bytes | bytearray | mmap.mmap
 """What can be searched and sliced without a copy of the whole."""
 
+MAX_FIELDS = 5_000
+"""Fields of one header section that is worth reading; an honest one has some hundred."""
+
 _FIRST_LOOK = 65_536  # nearly every header section ends here; what does not is searched for as a whole
 _FIELD_END = re.compile(rb"\n(?![ \t])")  # a line that begins with white space continues the field (RFC 5322, 2.2.3)
-_COLON = re.compile(rb"[ \t\r\n]*+:")
+_COLON = re.compile(rb"(?:[ \t\r]|\n(?=[ \t]))*+:")
+_NO_FIELD = re.compile(rb"\n(?![ \t]|[!-9;-~]*+:|\Z)")  # as strict as the strictest reader (RFC 5322, 2.2)
 _REPORT_CHARACTERS = 8_192  # Microsoft's reports have some hundred characters
 _HOST_CHARACTERS = 255
 
@@ -40,9 +44,9 @@ def find_header_end(buffer: Source | memoryview, start: int = 0, stop: int | Non
     """Offset behind the blank line that ends the header section which begins at `start`; None when there is none."""
     source = searchable(buffer)
     size = len(source) if stop is None else stop
-    for blank in (b"\r\n", b"\n"):
-        if source[start : min(start + len(blank), size)] == blank:
-            return start + len(blank)
+    first = source[start : min(start + 2, size)]
+    if first == b"\r\n" or first[:1] == b"\n":
+        return start + (2 if first == b"\r\n" else 1)
     found = _blank_line(source, start, min(start + _FIRST_LOOK, size))
     return _blank_line(source, start, size) if found is None and size - start > _FIRST_LOOK else found
 
@@ -114,16 +118,27 @@ class Fields:
 
     def each(self, name: str) -> Iterator[Field]:
         """The fields called `name` from the top, one at a time: for who needs only the first few."""
-        key = name.lower().encode("ascii", "replace")
-        line = b"\n" + key
+        return map(self._at, self._starts(name))
+
+    def spans(self, name: str) -> Iterator[tuple[int, int]]:
+        """Where the fields called `name` lie in the message, from the top; those that touch make one span."""
+        begun = end = 0
+        for start in self._starts(name):
+            if start > end:
+                if end:
+                    yield self.start + begun, self.start + end
+                begun = start
+            end = self._over(start)
+        if end:
+            yield self.start + begun, self.start + end
+
+    def beginning_with(self, prefix: bytes) -> Iterator[Field]:
+        """The fields whose name begins with `prefix`, which is in lower case, from the top."""
+        line = b"\n" + prefix
         found = self._low.find(line)
         while found >= 0:
-            behind = found + len(line)
-            if _COLON.match(self._low, behind):
-                field = self._at(found)
-                if field.name.lower() == key:
-                    yield field
-            found = self._low.find(line, behind)
+            yield self._at(found)
+            found = self._low.find(line, found + len(line))
 
     def all(self, name: str) -> tuple[Field, ...]:
         """Every field called `name`, from the top."""
@@ -138,21 +153,66 @@ class Fields:
         field = self.first(name)
         return field.text if field else ""
 
+    def seek_text(self) -> Generator[int, None, int | None]:
+        """Look for the first line that is no field, where the body begins for readers who wait for no blank line.
+
+        Yields after each step of about a millisecond the bytes that were looked at; returns the line's offset in the
+        message. A "From " line of an mbox may stand on top.
+        """
+        low = self._low
+        at = int(low.startswith(b"\nfrom "))
+        while at < len(low):
+            line_end = low.find(b"\n", at + _FIRST_LOOK)
+            stop = len(low) if line_end < 0 else line_end
+            found = _NO_FIELD.search(low, at, stop)
+            yield stop - at
+            if found:
+                return self.start + found.start()
+            at = stop
+        return None
+
+    def count_lines(self) -> int:
+        """How many lines there are that continue no field, at most."""
+        lines = self._head.count(b"\n")
+        if lines <= MAX_FIELDS:
+            return lines
+        return lines - self._head.count(b"\n ") - self._head.count(b"\n\t")
+
     @cached_property
     def _low(self) -> bytes:
         """In lower case, behind a line end: a field at offset n of `_head` begins with the line end at n of this."""
         return b"\n" + self._head.lower()
 
+    def _starts(self, name: str) -> Iterator[int]:
+        """Where the fields called `name` begin in the section."""
+        line = b"\n" + name.lower().encode("ascii", "replace")
+        low = self._low
+        found = low.find(line)
+        while found >= 0:
+            behind = found + len(line)
+            if _COLON.match(low, behind):
+                yield found
+            found = low.find(line, behind)
+
+    def _over(self, start: int) -> int:
+        """Where the field that begins at `start` of the section is over."""
+        over = _FIELD_END.search(self._head, start)
+        return over.end() if over else len(self._head)
+
     def _at(self, start: int) -> Field:
         """The field that begins at `start` of the section."""
         head = self._head
-        over = _FIELD_END.search(head, start)
-        end = over.end() if over else len(head)
+        end = self._over(start)
         colon = head.find(b":", start, end)
         name = head[start:colon].rstrip(b" \t\r\n") if colon >= 0 else b""
         stop = end - (2 if head.endswith(b"\r\n", start, end) else head.endswith(b"\n", start, end))
         value = head[colon + 1 if colon >= 0 else start : stop]
         return Field(name, self.start + start, self.start + end, value)
+
+
+def too_many_fields(fields: Fields) -> bool:
+    """Whether a header section has more fields than are worth reading; costs a millisecond for a megabyte."""
+    return fields.count_lines() > MAX_FIELDS
 
 
 def parse_forefront(text: str) -> dict[str, str]:

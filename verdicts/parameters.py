@@ -1,20 +1,26 @@
 """Content-Type and Content-Disposition: the word in front and the parameters behind (RFC 2045 section 5.1, RFC 2183).
 
 Tolerant, as mail clients are: comments, missing quotes, continuations and charsets of RFC 2231, and encoded words of
-RFC 2047 where they do not belong. Nothing here raises on garbage; a value is cut at 8 KiB before it is read.
+RFC 2047 where they do not belong. Nothing here raises on garbage; the caller cuts a value at
+`MAX_VALUE_BYTES`.
 """
 
 import binascii
+import functools
 import re
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-_VALUE_BYTES = 8_192
+MAX_VALUE_BYTES = 4_096
+"""Of one field; a file name of 255 characters in RFC 2231's escapes has under 3,100."""
+
 _FILENAME_CHARACTERS = 255
 _SEGMENTS = 100
+_ENCODED_WORDS = 64  # a file name of 255 characters has some twenty
 _PARAMETER = re.compile(rb';\s*+([^\s=;"]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"?+|([^;]*+))', re.DOTALL)
 _QUOTED_OR_COMMENT = re.compile(rb'("(?:[^"\\]|\\.)*+"?+)|\((?:[^()\\]|\\.)*+\)', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_TOKEN = re.compile(rb'[^\s;,"()]++')
 _WORD = re.compile(r"=\?([^?\s]{1,64})\?([bBqQ])\?([^?\s]*+)\?=(?:\s++(?==\?))?")
 
 
@@ -26,7 +32,7 @@ class Parameters(NamedTuple):
     values: dict[str, bytes]
     """By lower-case name, unquoted; of a repeated name the first one."""
     repeated: frozenset[str]
-    """Names that occur more than once: readers differ on which one counts."""
+    """Names that occur again with another value: readers differ on which one counts."""
 
     def value(self, name: str) -> bytes:
         """One parameter's value, continuations of RFC 2231 joined and their escapes undone; empty without one."""
@@ -39,8 +45,10 @@ class Parameters(NamedTuple):
         return "".join(filter(str.isprintable, text))[:_FILENAME_CHARACTERS] or None
 
     def ambiguous(self, name: str) -> bool:
-        """Whether the parameter is given twice, in the same or in different forms."""
-        return name in self.repeated or (name in self.values and bool(self._extended(name)[0]))
+        """Whether the parameter is given two values, in the same or in different forms."""
+        return name in self.repeated or (
+            name in self.values and self._extended(name)[0] not in (b"", self.values[name])
+        )
 
     def _extended(self, name: str) -> tuple[bytes, str]:
         """The value in one of RFC 2231's forms, and its charset: name*, or name*0, name*1*, ..."""
@@ -59,21 +67,26 @@ class Parameters(NamedTuple):
         return joined, charset
 
 
+@functools.lru_cache(maxsize=256)
 def parse(value: bytes) -> Parameters:
-    """Read a field's value, as it was sent."""
-    value = _without_comments(value[:_VALUE_BYTES])
+    """Read a field's value, as it was sent. Most parts of most messages say the same few, which are remembered."""
+    value = _without_comments(value)
     word = value.partition(b";")[0].strip().lower().decode("ascii", "replace")
     values: dict[str, bytes] = {}
     repeated: set[str] = set()
     for match in _PARAMETER.finditer(value):
         name = match[1].lower().decode("ascii", "replace")
-        if name in values:
+        said = _ESCAPED.sub(rb"\1", match[2]) if match[2] is not None else match[3].strip()
+        if values.setdefault(name, said) != said:
             repeated.add(name)
-        elif match[2] is not None:
-            values[name] = _ESCAPED.sub(rb"\1", match[2])
-        else:
-            values[name] = match[3].strip()
     return Parameters(word, values, frozenset(repeated))
+
+
+@functools.lru_cache(maxsize=256)
+def token(value: bytes) -> str:
+    """The first word of a field that has only one, in lower case; empty when there is none."""
+    found = _TOKEN.search(_without_comments(value))
+    return found[0].lower().decode("ascii", "replace") if found else ""
 
 
 def _without_comments(value: bytes) -> bytes:
@@ -104,7 +117,7 @@ def _decoded(value: bytes, charset: str) -> str:
 
 def _words(text: str) -> str:
     """Encoded words decoded (RFC 2047 section 2), wherever they stand."""
-    return _WORD.sub(_word, text) if "=?" in text else text
+    return _WORD.sub(_word, text, _ENCODED_WORDS) if "=?" in text else text
 
 
 def _word(match: re.Match[str]) -> str:

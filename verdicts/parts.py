@@ -5,31 +5,38 @@ different ways; where they do, the reading that finds more is taken and a defect
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
 
 from verdicts import parameters
-from verdicts.decoding import decoded_pieces
-from verdicts.fields import Fields, Source, searchable
+from verdicts.decoding import ENCODINGS, decoded_pieces
+from verdicts.fields import Fields, Source, searchable, too_many_fields
 
 MAX_DEPTH = 20
 """Containers within containers."""
 MAX_PARTS = 1_000
 """Leaf parts of one message."""
-MAX_PART_HEADER_BYTES = 262_144
+MAX_PART_HEADER_BYTES = 65_536
 """Header section of one part; the message's own is limited where it is read."""
+MAX_CONTENT_FIELDS = 100
+"""Fields of one header section that begin with "Content-"."""
 MAX_CANDIDATES = 20_000
 """Lines that begin with a boundary, delimiters or not."""
 MAX_UNPACKED_BYTES = 16_000_000
 """Bytes of nested messages that are encoded as a whole, and so must be decoded to be read."""
 
-_WINDOW = 2_097_152  # bytes searched in one step: about a millisecond
-_PARTS_A_STEP = 50
+_WINDOW = 2_097_152  # bytes searched in one step: about a millisecond, by which all else is counted
+_PART_COST = 40_000  # what a part costs besides its bytes
+_HEADER_COST = 32  # what a byte of a header section costs
+_VALUE_COST = 256  # what a byte of a value with parameters costs
+_CANDIDATE_COST = 2_000
 _TYPE = re.compile(r"[^\s/;,\"]+/[^\s/;,\"]+")
 _DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*+\r*+(?:\n|\Z)")
 _TAIL_BYTES = 256
-_ENCODED = ("base64", "quoted-printable")
+_READ = (b"content-type", b"content-transfer-encoding", b"content-disposition")
+_AMBIGUOUS = frozenset(
+    ("duplicate-content-type", "duplicate-content-transfer-encoding", "duplicate-boundary", "text-in-header")
+)
 _MESSAGES = ("message/rfc822", "message/global", "message/news")
 
 
@@ -59,7 +66,7 @@ class Part:
     @property
     def encoded(self) -> bool:
         """Whether decoding changes its bytes."""
-        return self.encoding in _ENCODED
+        return self.encoding in ENCODINGS
 
     def decoded_pieces(self) -> Iterator[bytes]:
         """Its body decoded, in pieces that each take under a millisecond."""
@@ -86,6 +93,11 @@ class Structure:
     defects: tuple[str, ...]
     """What readers may take in different ways, each named once: "duplicate-boundary", "missing-end-boundary", ..."""
 
+    @property
+    def ambiguous(self) -> bool:
+        """Whether a reader may find other content than `parts`, and not only more or less of the same."""
+        return not _AMBIGUOUS.isdisjoint(self.defects)
+
 
 def read_structure(buffer: Source | memoryview) -> Structure:
     """The whole structure at once. An engine uses `Mail.read_structure`, which takes turns with other messages."""
@@ -111,7 +123,7 @@ class Reading:
         self._truncated = False
         self._candidates = 0
         self._unpacked = 0
-        self._searched = 0
+        self._spent = 0
         self._steps = self._entity(source, Fields.parse(source) if fields is None else fields, len(source), 0)
 
     def step(self) -> bool:
@@ -135,40 +147,70 @@ class Reading:
         self, source: Source, fields: Fields, end: int, depth: int, default: str = "text/plain"
     ) -> Iterator[None]:
         """A message or a part: its header section is `fields`, its body goes from there to `end`."""
-        content = parameters.parse(self._only(fields, "Content-Type"))
+        if self._due(_PART_COST):
+            yield
+        values = self._content_fields(fields)
+        content = parameters.parse(values.get(b"content-type", b""))
         kind = content.word if _TYPE.fullmatch(content.word) else default
-        encoding = self._only(fields, "Content-Transfer-Encoding").strip().lower().decode("ascii", "replace") or "7bit"
-        start = fields.end if fields.closed else self._unclosed(fields, end)
-        leaf = Part(kind, _filename(fields, content), encoding, depth, fields, source, start, end)
+        encoding = parameters.token(values.get(b"content-transfer-encoding", b"")) or "7bit"
+        start = yield from self._body(fields, end)
+        filename = _filename(values, content)
+        leaf = Part(kind, filename, encoding, depth, fields, source, start, end)
         if kind.startswith("multipart/"):
             yield from self._multipart(leaf, content)
         elif kind in _MESSAGES and start < end:
             yield from self._message(leaf)
         else:
-            yield from self._add(leaf)
+            self._add(leaf)
+            if leaf.encoded and fields.closed and start < fields.end:
+                self._add(replace(leaf, start=fields.end))
 
-    def _only(self, fields: Fields, name: str) -> bytes:
-        """The value of a field that should stand once; empty without one."""
-        found = tuple(islice(fields.each(name), 2))
-        if len(found) > 1:
-            self._defects[f"duplicate-{name.lower()}"] = None
-        return found[0].value if found else b""
+    def _due(self, cost: int) -> bool:
+        """Whether it is time to let others run, after work that costs as much as the search of `cost` bytes."""
+        self._spent += cost
+        if self._spent < _WINDOW:
+            return False
+        self._spent = 0
+        return True
 
-    def _unclosed(self, fields: Fields, end: int) -> int:
-        """Where the body begins without a blank line: at the first line that is no field, as lenient readers say."""
-        if fields.end < end:
+    def _content_fields(self, fields: Fields) -> dict[bytes, bytes]:
+        """The fields that tell what a body is, by name in lower case; of each the topmost one's value."""
+        if too_many_fields(fields):
             raise _LimitError
-        body = next((line.start for line in fields if not line.name), end)
-        if body < end:
-            self._defects["missing-blank-line"] = None
-        return body
+        values: dict[bytes, bytes] = {}
+        for number, one in enumerate(fields.beginning_with(b"content-")):
+            if number >= MAX_CONTENT_FIELDS:
+                raise _LimitError
+            name, value = one.name.lower(), one.value[: parameters.MAX_VALUE_BYTES]
+            if values.setdefault(name, value).strip() != value.strip():
+                self._defects[f"duplicate-{name.decode('ascii', 'replace')}"] = None
+            if name in _READ:
+                self._spent += len(value) * _VALUE_COST
+                self._truncated |= len(value) < len(one.value)
+        return values
 
-    def _add(self, leaf: Part) -> Iterator[None]:
+    def _body(self, fields: Fields, end: int) -> Generator[None, None, int]:
+        """Where the body begins: at the first line that is no field, as lenient readers say, or behind a blank line."""
+        if not fields.closed and fields.end < end:
+            raise _LimitError
+        seeking = fields.seek_text()
+        while True:
+            try:
+                looked_at = next(seeking)
+            except StopIteration as over:
+                text: int | None = over.value
+                break
+            if self._due(looked_at * _HEADER_COST):
+                yield
+        if text is None:
+            return fields.end
+        self._defects["text-in-header" if fields.closed else "missing-blank-line"] = None
+        return text
+
+    def _add(self, leaf: Part) -> None:
         if len(self._parts) >= MAX_PARTS:
             raise _LimitError
         self._parts.append(leaf)
-        if len(self._parts) % _PARTS_A_STEP == 0:
-            yield
 
     def _deeper(self, leaf: Part) -> int:
         if leaf.depth >= MAX_DEPTH:
@@ -205,7 +247,7 @@ class Reading:
             self._defects["encoded-multipart"] = None
         if not boundary:
             self._defects["missing-boundary"] = None
-            yield from self._add(leaf)
+            self._add(leaf)
             return
         default = "message/rfc822" if leaf.content_type == "multipart/digest" else "text/plain"
         depth, source, opened, seen, closed = self._deeper(leaf), leaf.source, -1, False, False
@@ -224,7 +266,7 @@ class Reading:
             yield from self._part(source, opened, leaf.end, depth, default)
         if not seen:
             self._defects["missing-delimiter"] = None
-            yield from self._add(leaf)
+            self._add(leaf)
 
     def _part(self, source: Source, start: int, end: int, depth: int, default: str) -> Iterator[None]:
         return self._entity(source, _part_fields(source, start, end), end, depth, default)
@@ -241,9 +283,7 @@ class Reading:
         while at < end:
             stop = min(at + _WINDOW, end)
             found = source.find(line, at, min(stop + len(line) - 1, end))
-            self._searched += (stop if found < 0 else found) - at
-            if self._searched >= _WINDOW:
-                self._searched = 0
+            if self._due((stop if found < 0 else found) - at + _CANDIDATE_COST):
                 yield None
             at = stop if found < 0 else found + len(line)
             if found < 0:
@@ -261,10 +301,10 @@ def _part_fields(source: Source, start: int, end: int) -> Fields:
     return Fields.parse(source, start, min(end, start + MAX_PART_HEADER_BYTES))
 
 
-def _filename(fields: Fields, content: parameters.Parameters) -> str | None:
-    disposition = fields.first("Content-Disposition")
-    named = parameters.parse(disposition.value).text("filename") if disposition else None
-    return named or content.text("name")
+def _filename(values: dict[bytes, bytes], content: parameters.Parameters) -> str | None:
+    disposition = values.get(b"content-disposition")
+    named = parameters.parse(disposition).text("filename") if disposition else None
+    return named or (content.text("name") if content.values else None)
 
 
 def _boundary(content: parameters.Parameters) -> bytes:

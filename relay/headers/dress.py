@@ -6,6 +6,7 @@ trace is read so that nothing behind its end counts.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import starmap
 
 from relay.headers.edits import Edit, Prepend, Remove, apply
 from relay.headers.stamps import REPORT_COPY, antispam_copy
@@ -48,8 +49,7 @@ def _observing(stamps: Stamps) -> Iterator[Edit]:
 
 def _edits(fields: Fields, stamps: Stamps) -> Iterator[Edit]:
     for name in REMOVED:
-        for field in fields.all(name):
-            yield Remove(field.start, field.end)
+        yield from starmap(Remove, fields.spans(name))
     yield Prepend(stamps.received)
     if stamps.copy_report and (copy := antispam_copy(fields)):
         yield Prepend(copy)

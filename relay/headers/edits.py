@@ -23,13 +23,14 @@ Edit = Remove | Prepend
 def apply(head: bytes | memoryview, edits: Iterable[Edit]) -> list[bytes]:
     """The pieces of the edited `head`: what is prepended, in the order given, then the bytes that stay.
 
-    Overlapping removals count once. Empty pieces are left out.
+    Removals that touch or overlap count as one. Empty pieces are left out.
     """
     edits = list(edits)
     pieces = [edit.field for edit in edits if isinstance(edit, Prepend)]
     place = 0
     for cut in sorted(edit for edit in edits if isinstance(edit, Remove)):
-        pieces.append(bytes(head[place : cut.start]))
+        if cut.start > place:
+            pieces.append(bytes(head[place : cut.start]))
         place = max(place, cut.end)
     pieces.append(bytes(head[place:]))
     return [piece for piece in pieces if piece]

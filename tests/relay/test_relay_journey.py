@@ -175,6 +175,15 @@ async def test_a_header_too_big_is_refused(house):
         assert records[0].outcome == "refused"
 
 
+async def test_a_header_of_too_many_fields_is_refused(house):
+    async with NextHop() as hop:
+        journey, rooms, records = house(Saying(), hop)
+        rooms.max_header_bytes = 1_000_000
+        await begin(journey)
+        assert (await journey.message(Letter(b"a:\r\n" * 6000 + LETTER))).code == 552
+        assert records[0].outcome == "refused"
+
+
 async def test_connector_validation_is_thrown_away_and_mixes_with_nothing(house):
     async with NextHop() as hop:
         journey, _, records = house(Saying(), hop)

@@ -1,3 +1,5 @@
+import email
+import itertools
 import mmap
 import tempfile
 import time
@@ -6,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from verdicts.fields import Fields, Origin, find_header_end, parse_forefront, searchable
+from verdicts.fields import MAX_FIELDS, Fields, Origin, find_header_end, parse_forefront, searchable, too_many_fields
 
 FOREFRONT = (
     b"X-Forefront-Antispam-Report: CIP:63.35.35.123;CTRY:IE;LANG:en;SCL:1;SRV:;IPV:CAL;\r\n"
@@ -183,3 +185,40 @@ def test_origin_falls_back_to_the_connecting_address():
     both = Origin.of(Fields.parse(FOREFRONT + name + b":" + value + b"\r\n\r\n"))
     assert both.address == "63.35.35.123"
     assert Origin.of(Fields.parse(b"Received: from x ([192.0.2.1])\r\n\r\n")) == Origin()
+
+
+@given(garbage, st.sampled_from(["X-Test", "a", "From", "x"]))
+def test_spans_are_those_of_the_fields(message, name):
+    fields = Fields.parse(message)
+    spans = list(fields.spans(name))
+    covered = {at for start, end in spans for at in range(start, end)}
+    assert covered == {at for field in fields.all(name) for at in range(field.start, field.end)}
+    assert all(end < start for (_, end), (start, _) in itertools.pairwise(spans))
+
+
+@pytest.mark.parametrize(
+    ("header", "too_many"),
+    [
+        (b"", False),
+        (b"a:\r\n" * MAX_FIELDS, False),
+        (b"a:\n" * (MAX_FIELDS + 1), True),
+        (b"a:\r\n" + b" x\r\n\tx\r\n" * MAX_FIELDS, False),
+    ],
+)
+def test_too_many_fields(header, too_many):
+    assert too_many_fields(Fields.parse(header + b"\r\nbody\n" * MAX_FIELDS)) == too_many
+
+
+@given(garbage)
+def test_the_body_begins_where_the_standard_library_says(message):
+    message = message.replace(b"\r", b"")
+    fields = Fields.parse(message)
+    if b"\nFrom " in message or message.startswith(b"From "):
+        return
+    seeking = fields.seek_text()
+    try:
+        while True:
+            next(seeking)
+    except StopIteration as over:
+        start = fields.end if over.value is None else over.value
+    assert email.message_from_bytes(message).get_payload(decode=True) == message[start:]

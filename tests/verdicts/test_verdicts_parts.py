@@ -1,4 +1,5 @@
 import base64
+import binascii
 import email
 import mmap
 import quopri
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from verdicts import decoding, parts
 from verdicts.decoding import decoded_pieces
+from verdicts.fields import MAX_FIELDS
 from verdicts.parts import MAX_DEPTH, MAX_PARTS, Reading, read_parts, read_structure
 
 
@@ -133,6 +135,7 @@ def test_boundaries(header, boundary):
         (mixed(lines("", "one")).replace(b'"b"', b'"b"; boundary*0=c'), "duplicate-boundary", [b"one\r\n"]),
         (mixed(lines("", "one")) + lines("--b", "", "two", "--b--"), "part-after-end", [b"one\r\n", b"two"]),
         (mixed(lines("A: b", "body line")), "missing-blank-line", [b"body line\r\n"]),
+        (mixed(lines("A: b", "body line", "", "x")), "text-in-header", [b"body line\r\n\r\nx\r\n"]),
         (
             lines("Content-Transfer-Encoding: base64") + mixed(lines("", "one")),
             "encoded-multipart",
@@ -183,6 +186,10 @@ def test_limits_are_told():
     assert not read_structure(lines("Content-Type: message/rfc822", "") * MAX_DEPTH + lines("", "x")).truncated
     long_header = mixed(b"X: " + b"x" * parts.MAX_PART_HEADER_BYTES + lines("", "", "x"))
     assert read_structure(long_header).truncated
+    within = b"X: " + b"x" * (parts.MAX_PART_HEADER_BYTES - 40) + lines("")
+    assert not read_structure(mixed(within + lines("", "x"))).truncated
+    assert read_structure(lines(*["Content-X: y"] * (parts.MAX_CONTENT_FIELDS + 1))).truncated
+    assert read_structure(lines(*["X: y"] * (MAX_FIELDS + 1), "", "x")).truncated
 
 
 def test_no_more_than_so_many_candidates(monkeypatch):
@@ -323,3 +330,14 @@ def pieced(body, encoding, size):
 def test_base64_goes_on_behind_a_padding():
     body = base64.b64encode(b"harmless") + b"\r\n" + base64.b64encode(b"hidden")
     assert b"".join(decoded_pieces(body, 0, len(body), "base64")) == b"harmlesshidden"
+
+
+@given(st.binary(max_size=300), st.integers(80, 200))
+def test_uuencode_in_any_pieces(content, piece):
+    encoded = b"".join(binascii.b2a_uu(content[at : at + 45]) for at in range(0, len(content), 45))
+    assert pieced(b"begin 644 x\n" + encoded + b"`\nend\n", "x-uuencode", piece) == content
+
+
+def test_a_mailbox_line_may_stand_on_top():
+    assert read_structure(lines("From ann Mon Nov  2 2026", "A: b", "", "x")).defects == ()
+    assert read_structure(lines("A: b", "From ann", "", "x")).defects == ("text-in-header",)

@@ -1,4 +1,7 @@
+import asyncio
 import base64
+import binascii
+import email
 import itertools
 import time
 from pathlib import Path
@@ -110,3 +113,109 @@ async def test_a_large_message_leaves_turns_to_others():
     assert await names(message) == ["EICAR"]
     ticking.cancel()
     assert loop_turns > 30
+
+
+ENCODED = base64.b64encode(EICAR) + b"\r\n"
+UU = b"begin 644 a.com\r\n" + b"".join(
+    binascii.b2a_uu(EICAR[at : at + 45]).replace(b"\n", b"\r\n") for at in range(0, len(EICAR), 45)
+) + b"`\r\nend\r\n"  # fmt: skip
+CTE = b"Content-Transfer-Encoding:"
+MULTIPART = b"Content-Type: multipart/mixed; boundary=b\r\n"
+
+
+def in_a_part(part):
+    return MULTIPART + b"\r\n--b\r\n" + part + b"\r\n--b--\r\n"
+
+
+@pytest.mark.parametrize("name", ["x-uuencode", "uuencode", "X-UUE", "uue"])
+async def test_in_uuencode(name):
+    message = CTE + name.encode() + b"\r\n\r\n" + UU
+    assert EICAR in email.message_from_bytes(message).get_payload(decode=True)
+    assert await names(message) == ["EICAR"]
+    assert await names(in_a_part(message)) == ["EICAR"]
+
+
+@pytest.mark.parametrize("value", [b"base64 (x)", b" base64;", b"(x (y)) BASE64", b'"base64"', b"\r\n base64 x"])
+async def test_an_encoding_with_something_around_it(value):
+    assert await names(CTE + value + b"\r\n\r\n" + ENCODED) == ["EICAR"]
+
+
+@pytest.mark.parametrize("wrap", [bytes, in_a_part])
+@pytest.mark.parametrize("line", [b"", b"no field\r\n", b"no\xffname: x\r\n", b"no name : x\r\n", b"a\r\n : x\r\n"])
+async def test_a_body_right_behind_the_fields(wrap, line):
+    message = wrap(CTE + b" base64\r\n" + (line or ENCODED) + b"\r\n" + ENCODED)
+    with pytest.raises(Unscanned, match="text-in-header") as unscanned:
+        await names(message)
+    assert [finding.name for finding in unscanned.value.findings] == ["EICAR"]
+
+
+async def test_a_base64_line_that_looks_like_an_odd_field():
+    message = CTE + b" base64\r\n" + ENCODED.rstrip() + b" :\r\n\r\nx"
+    assert EICAR in email.message_from_bytes(message).get_payload(decode=True)
+    with pytest.raises(Unscanned) as unscanned:
+        await names(message)
+    assert [finding.name for finding in unscanned.value.findings] == ["EICAR"]
+
+
+@pytest.mark.parametrize(
+    ("message", "defect"),
+    [
+        (CTE + b"7bit\r\n" + CTE + b"base64\r\n\r\n" + ENCODED, "duplicate-content-transfer-encoding"),
+        (b"Content-Type: text/plain\r\n" + in_a_part(b"\r\nx"), "duplicate-content-type"),
+        (in_a_part(b"\r\nx").replace(b"=b", b"=c; boundary=b"), "duplicate-boundary"),
+        (in_a_part(b"\r\nx").replace(b"=b", b"=c; boundary*=b"), "duplicate-boundary"),
+        (in_a_part(b"Content-Type: a/b\r\nContent-Type: c/d\r\n\r\nx"), "duplicate-content-type"),
+    ],
+)
+async def test_what_can_be_read_in_two_ways_is_unscanned(message, defect):
+    with pytest.raises(Unscanned, match=defect):
+        await names(message)
+
+
+async def test_what_is_said_twice_alike_can_be_read_in_one_way():
+    message = CTE + b"base64\r\n" + CTE + b" base64\r\nContent-Type: a/b; x=y; x=y\r\n\r\n" + ENCODED
+    assert await names(message) == ["EICAR"]
+
+
+@pytest.mark.parametrize("value", [b"text/plain; x=" + b"y" * 5_000, b"text/plain" + b"(" * 9_000])
+async def test_a_longer_value_than_is_read_is_unscanned(value):
+    with pytest.raises(Unscanned, match="longer fields"):
+        await names(in_a_part(b"Content-Type: " + value + b"\r\n\r\nx"))
+
+
+def many_parts(part, number):
+    return MULTIPART + b"\r\n" + (b"--b\r\n" + part + b"\r\n") * number + b"--b--\r\n"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        many_parts(b"a:\r\n" * 65_000, 20),
+        many_parts(b"a:\r\n" * 4_900 + b"\r\n", 100),
+        many_parts(b"a:\r\n" + b" \n" * 32_000 + b"\n", 100),
+        b"a:\r\n" * 260_000,
+        b"a:\r\n" + b" \n" * 500_000 + b"\r\n",
+        many_parts(b"Content-Type: " + b"(" * 4_000 + b"\r\nContent-Disposition: " + b"(" * 8_000 + b"\r\n\r\n", 200),
+        many_parts(b"Content-Type: a/b" + b";a=b" * 1_000 + b"\r\n\r\n", 200),
+        many_parts(b'Content-Disposition: a; filename="' + b"=?x?q?a?=" * 440 + b'"\r\n\r\n', 200),
+        many_parts(b"Content-TypeX:\r\n" * 17_000 + b"\r\n", 20),
+        many_parts(b"\r\n" + b"--bx\r\n" * 19_000, 1),
+        CTE + b"base64\r\n\r\n" + b"!" * 8_000_000,
+        CTE + b"uue\r\n\r\n" + b"\n" * 1_000_000,
+    ],
+    ids=range(12),
+)
+async def test_no_message_holds_the_others_up(message):
+    longest = min([await longest_gap(message) for _ in range(2)])
+    assert longest < 0.03  # 0.003 when the machine is idle
+
+
+async def longest_gap(message):
+    task = asyncio.create_task(names(message))
+    longest, last = 0.0, time.perf_counter()
+    while not task.done():
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    assert task.exception() is None or isinstance(task.exception(), Unscanned)
+    return longest

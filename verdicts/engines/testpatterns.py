@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 
 from verdicts.contract import Engine, Finding, Severity, Unscanned
+from verdicts.decoding import PIECE
 from verdicts.fields import Source, searchable
 from verdicts.mail import Mail
 from verdicts.parts import Part
@@ -31,7 +32,7 @@ class TestPatterns(Engine):
     __test__ = False  # pytest takes what is called Test... for tests
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
-        """Raises `Unscanned` when the message has more parts than are read."""
+        """Raises `Unscanned` when there is more than is read, or what readers take in different ways."""
         source = searchable(mail.content.view())
         found = {pattern for pattern in _FINDINGS if source.find(pattern, 0, _WINDOW) >= 0}
         if len(source) > _WINDOW:
@@ -42,7 +43,9 @@ class TestPatterns(Engine):
         await _in_turns(_search_parts(parts, found), _TURN)
         findings = [finding for pattern, finding in _FINDINGS.items() if pattern in found]
         if structure.truncated:
-            raise Unscanned("more parts, or deeper ones, than are read", findings)
+            raise Unscanned("more parts, deeper ones or longer fields than are read", findings)
+        if structure.ambiguous:
+            raise Unscanned(f"can be read in different ways: {', '.join(structure.defects)}", findings)
         return findings
 
 
@@ -65,11 +68,11 @@ def _search_raw(source: Source, found: set[bytes]) -> Iterator[int]:
 def _search_parts(parts: Iterable[Part], found: set[bytes]) -> Iterator[int]:
     for part in parts:
         yield _PART_COST
-        tail = b""
+        tail, cost = b"", min(PIECE, part.end - part.start)  # by what is read: it may decode to nothing
         for piece in part.decoded_pieces():
             if len(found) == len(_FINDINGS):
                 return
             window = tail + piece
             found.update(pattern for pattern in _FINDINGS if pattern in window)
             tail = window[-_OVERLAP:]
-            yield len(piece)
+            yield cost
