@@ -12,9 +12,13 @@ class Budget:
         self.limit = limit
         self.used = 0
 
+    def has_room(self, count: int) -> bool:
+        """Whether `count` bytes could be reserved now."""
+        return self.used + count <= self.limit
+
     def reserve(self, count: int) -> bool:
         """Take `count` bytes; False, and nothing is taken, when that would be too many."""
-        if self.used + count > self.limit:
+        if not self.has_room(count):
             return False
         self.used += count
         BYTES_IN_FLIGHT.inc(count)

@@ -17,16 +17,21 @@ SMALL = 512
 JOINED = 8_192
 
 
+def expected_size(options: IntakeOptions, declared: int | None) -> int:
+    """Bytes to reserve for a message before it comes: what SIZE declared, or what may stay in memory."""
+    return min(options.memory_bytes if declared is None else declared, options.max_message_bytes)
+
+
 class Draft:
     """The content of a message (`verdicts.mail.Content`), and how reading it went.
 
-    Its bytes are reserved in the budget from the beginning (what SIZE declared, or what may stay in memory) and as it
-    grows. What goes wrong while it is read is its `fault`; the rest of a faulty draft is thrown away, and so is what it
-    had, unless only its bytes are malformed.
+    Its bytes are reserved in the budget from the beginning (`expected_size`) and as it grows. What goes wrong while it
+    is read is its `fault`; the rest of a faulty draft is thrown away, and so is what it had, unless only its bytes are
+    malformed.
     """
 
     def __init__(self, options: IntakeOptions, budget: Budget, declared: int | None) -> None:
-        """Raises Refused (452) when the budget has no room. `declared`: the SIZE of the MAIL command."""
+        """`declared`: the SIZE of the MAIL command. Without room in the budget the draft begins with a fault (452)."""
         self.size = 0
         """Bytes that it holds."""
         self.fault: Refused | None = None
@@ -35,13 +40,13 @@ class Draft:
         """From the first DATA or BDAT to the end."""
         self._options = options
         self._budget = budget
-        self._reserved = min(options.memory_bytes if declared is None else declared, options.max_message_bytes)
-        if not budget.reserve(self._reserved):
-            raise Refused(replies.NO_ROOM, "bytes_in_flight")
+        self._reserved = 0
         self._audit = LineAudit()
         self._pieces: list[bytes] = []  # all of it, or what is not in the file yet
         self._waiting = 0  # bytes in _pieces
         self._spool: Spool | None = None
+        if not self._reserve(expected_size(options, declared)):
+            self._spoil(replies.NO_ROOM, "bytes_in_flight")
 
     @property
     def bare(self) -> bool:

@@ -4,6 +4,7 @@ DATA ends at CRLF.CRLF and at nothing else (RFC 5321 section 4.1.1.4): each othe
 end (LF.LF, LF.CRLF, CR.CR, CRLF.CR, CRLF NUL . CRLF ...) is content here, and `LineAudit` tells that it is there.
 """
 
+import sys
 from typing import Protocol
 
 
@@ -13,6 +14,10 @@ class Reader(Protocol):
     done: bool
     rest: bytes
     """After the end: what belongs to the next command."""
+
+    @property
+    def wanted(self) -> int:
+        """Wire bytes that it can use at most: with no more, a small body does not cost a copy of all behind it."""
 
     def feed(self, data: bytes) -> bytes:
         """The content in the next wire bytes."""
@@ -28,6 +33,11 @@ class DataReader:
         self.rest = b""
         self._before = b"\r\n"  # the last content bytes that matter: CRLF at the start of a line, or CR, or nothing
         self._held = b""  # a dot at the start of a line, or a dot and CR: what it means is not known yet
+
+    @property
+    def wanted(self) -> int:
+        """Where the end is, only the bytes tell."""
+        return sys.maxsize
 
     def feed(self, data: bytes) -> bytes:
         """The content in the next wire bytes, free of dot-stuffing; `data` itself where nothing must change."""
@@ -95,6 +105,11 @@ class ChunkReader:
         self._left = size
         self.done = size == 0
         self.rest = b""
+
+    @property
+    def wanted(self) -> int:
+        """Bytes of the chunk that are still missing."""
+        return self._left
 
     def feed(self, data: bytes) -> bytes:
         """The part of `data` that belongs to the chunk."""

@@ -28,6 +28,8 @@ from relay.intake.transaction import LateReplyError, Transactions, no_argument
 from verdicts.mail import Tls
 
 PROXY_TIMEOUT = 5.0
+TURN = 50
+"""Commands after which the other sessions have their turn, and the client must have taken the replies."""
 EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES")
 """BINARYMIME is not among them: what it allows can go on by BDAT only."""
 
@@ -70,10 +72,11 @@ class SmtpServer(Transactions, SMTP):
                 task.cancel()
 
     async def _handle_client(self) -> None:
+        goes_on = False
         try:
             await self._converse()
         except LateReplyError:
-            return
+            goes_on = True
         except TooSlowError:
             self._refuse(Refused(replies.IDLE, "idle"))
         except InterruptedLinkError:
@@ -81,17 +84,29 @@ class SmtpServer(Transactions, SMTP):
         except HungUpError:
             pass
         except SluiceError as error:
-            log.info("connection refused", peer=self._peer, reason=error.reason)
             self._refuse(error)
-        await self._abandon()
-        self.end()
+            log.info("connection refused", peer=self._peer, reason=error.reason)
+        finally:
+            if not goes_on:
+                await self._close()
+
+    async def _close(self) -> None:
+        try:
+            await self._abandon()
+        finally:
+            self.end()
 
     async def _converse(self) -> None:
         if not self._admitted:
             await self._admit()
             self._admitted = True
+        taken = 0
         while not self.ended:
             await self._step()
+            taken += 1
+            if taken % TURN == 0:
+                await self.flush()
+                await asyncio.sleep(0)
 
     async def _admit(self) -> None:
         """Say the banner. Raises Refused when the client may not talk to us, LinkError when it is gone."""
@@ -100,15 +115,13 @@ class SmtpServer(Transactions, SMTP):
         name = self._tcp.get_extra_info("peername")
         self._peer = _plain(str(name[0]) if name else "")
         from_balancer = _inside(self._peer, options.proxy_networks)
-        if from_balancer and not await self._read_proxy_header():
-            # A balancer's own health check: it may look around, and send mail only where its address is admitted.
-            self._network = service.admission.network_of(self._peer)
-        else:
-            self._network = service.admission.network_of(self._peer)
-            if self._network is None:
-                raise Refused(replies.STRANGER, "stranger")
-            self._entered = self._peer
-            service.sessions.enter_peer(self._peer, options.max_sessions_per_peer)
+        # A balancer's own health check may look around, and send mail only where its address is admitted.
+        health_check = from_balancer and not await self._read_proxy_header()
+        self._network = service.admission.network_of(self._peer)
+        if self._network is None and not health_check:
+            raise Refused(replies.STRANGER, "stranger")
+        self._entered = self._peer
+        service.sessions.enter_peer(self._peer, options.max_sessions_per_peer)
         self.say(replies.banner(options.name))
 
     async def _read_proxy_header(self) -> bool:
@@ -143,8 +156,8 @@ class SmtpServer(Transactions, SMTP):
         except SluiceError as error:
             self._refuse(error)
         except Exception:
-            log.exception("session failed", session=self._id, peer=self._peer)
             self.say(replies.LOCAL_FAILURE)
+            log.exception("session failed", session=self._id, peer=self._peer)
 
     async def _next_line(self) -> bytes:
         while (line := self.inbox.line(self._options.max_command_bytes)) is None:
@@ -168,7 +181,7 @@ class SmtpServer(Transactions, SMTP):
         helo = commands.read_greeting(argument)
         await self._abandon()
         self._helo, self._esmtp, self._facts = helo, esmtp, None
-        self.say(replies.hello(self._options.name, self._extensions() if esmtp else ()))
+        self._tell_idler(replies.hello(self._options.name, self._extensions() if esmtp else ()))
 
     async def _ehlo(self, argument: str) -> None:
         await self._hello(argument, esmtp=True)
@@ -207,7 +220,7 @@ class SmtpServer(Transactions, SMTP):
     async def _rset(self, argument: str) -> None:
         no_argument(argument)
         await self._abandon()
-        self.say(replies.OK)
+        self._tell_idler(replies.OK)
 
     async def _quit(self, argument: str) -> None:
         no_argument(argument)
@@ -215,13 +228,13 @@ class SmtpServer(Transactions, SMTP):
         self.end()
 
     async def _noop(self, _argument: str) -> None:
-        self.say(replies.OK)
+        self._tell_idler(replies.OK)
 
     async def _vrfy(self, _argument: str) -> None:
-        self.say(replies.CANNOT_VERIFY)
+        self._tell_idler(replies.CANNOT_VERIFY)
 
     async def _help(self, _argument: str) -> None:
-        self.say(replies.HELP)
+        self._tell_idler(replies.HELP)
 
 
 def _plain(peer: str) -> str:

@@ -6,8 +6,8 @@ from relay import replies
 from relay.errors import Refused, SluiceError
 from relay.intake import commands
 from relay.intake.certificates import any_matches
-from relay.intake.draft import Draft
-from relay.intake.link import HungUpError, Link, LinkError
+from relay.intake.draft import Draft, expected_size
+from relay.intake.link import HungUpError, Link, LinkError, TooSlowError
 from relay.intake.reader import ChunkReader, DataReader, Reader
 from relay.intake.service import Conversation, Service
 from relay.intake.transfer import receive
@@ -18,6 +18,12 @@ from verdicts.mail import Envelope, Session, Tls
 MAX_CHUNK = 1 << 30
 """A refused BDAT chunk is read and thrown away, so that its bytes never become commands; over this many the connection
 is closed instead."""
+IDLE_COMMANDS = 100
+"""Commands without a message in between that bring none nearer (RSET, NOOP, EHLO ...). Each one over this many counts
+as an error; Exchange never sends so many."""
+REFUSED_RECIPIENTS = 5
+"""Times max_errors: recipients without a message in between that the next hop may refuse with 5yz before the session
+ends, so that nobody harvests addresses in it. Honest lists have dead members, hence more than errors."""
 
 log = structlog.get_logger("relay.intake")
 _REFUSED = {reason: REFUSED.labels(reason) for reason in REFUSALS}
@@ -44,6 +50,8 @@ class Transactions(Link):
         self._tls: Tls | None = None
         self._facts: Session | None = None  # all of this, as one value; None when it has changed
         self._errors = 0
+        self._idle_commands = 0  # since the last message, as the next
+        self._refused_recipients = 0
         # The transaction.
         self._conversation: Conversation | None = None
         self._envelope: Envelope | None = None  # not None: a transaction is open
@@ -96,21 +104,31 @@ class Transactions(Link):
     # What is said.
 
     def _tell(self, reply: Reply) -> None:
-        """Say `reply`. 421 means that the connection closes (RFC 5321 section 3.8); so do too many refusals of ours."""
+        """Say `reply`. 421 means that the connection closes (RFC 5321 section 3.8); so do too many refusals."""
         self.say(reply)
-        if reply.code != 421 and self._errors >= self._options.max_errors:
+        if reply.code != 421 and self._too_many_errors():
             self._count("errors")
             self.say(replies.TOO_MANY_ERRORS)
             self.end()
         elif reply.code == 421:
             self.end()
 
+    def _too_many_errors(self) -> bool:
+        limit = self._options.max_errors
+        return self._errors >= limit or self._refused_recipients >= limit * REFUSED_RECIPIENTS
+
+    def _tell_idler(self, reply: Reply) -> None:
+        """Say `reply` to a command that brings no message nearer."""
+        self._idle_commands += 1
+        self._errors += self._idle_commands > IDLE_COMMANDS
+        self._tell(reply)
+
     def _refuse(self, error: SluiceError) -> None:
         """Answer with the error's reply."""
         self._account(error)
+        self._tell(error.reply)
         if not isinstance(error, Refused):
             log.warning("put off", session=self._id, peer=self._peer, reason=error.reason, detail=error.detail)
-        self._tell(error.reply)
 
     def _account(self, error: SluiceError) -> None:
         if isinstance(error, Refused):
@@ -129,9 +147,10 @@ class Transactions(Link):
         envelope = commands.read_mail(argument)
         if envelope.size is not None and envelope.size > self._options.max_message_bytes:
             raise Refused(replies.TOO_BIG, "too_big")
+        if not self._service.budget.has_room(expected_size(self._options, envelope.size)):
+            raise Refused(replies.NO_ROOM, "bytes_in_flight")
         if self._conversation is None:
             self._conversation = self._service.converse()
-        self._draft = Draft(self._options, self._service.budget, envelope.size)
         self._envelope = envelope
         try:
             reply = await self._conversation.mail(self._session_facts(), envelope)
@@ -173,6 +192,7 @@ class Transactions(Link):
         recipient = commands.read_rcpt(argument, smtputf8=self._envelope.smtputf8)
         reply = await self._conversation.rcpt(recipient)
         self._accepted += reply.positive
+        self._refused_recipients += reply.permanent  # what is refused here, without the next hop, is an error already
         self._tell(reply)
 
     def _check_no_bdat(self) -> None:
@@ -180,16 +200,22 @@ class Transactions(Link):
             raise Refused(replies.BDAT_BEGUN, "syntax")
 
     def _open_draft(self) -> Draft:
-        if self._draft is None:
+        """The draft of the transaction; it begins, and takes room in the budget, with DATA or the first BDAT."""
+        if self._envelope is None:
             raise Refused(replies.MAIL_NEEDED, "syntax")
         if not self._accepted:
             raise Refused(replies.NO_RECIPIENTS, "syntax")
+        if self._draft is None:
+            self._draft = Draft(self._options, self._service.budget, self._envelope.size)
         return self._draft
 
     async def _data(self, argument: str) -> None:
         no_argument(argument)
         self._check_no_bdat()
         draft = self._open_draft()
+        if draft.fault:
+            self._draft = None  # DATA may be tried again
+            raise draft.fault
         self.say(replies.GO_AHEAD)
         await self._receive(DataReader(), draft)
         await self._finish(draft, strict=True)
@@ -205,7 +231,7 @@ class Transactions(Link):
             self._refuse(Refused(replies.TOO_BIG, "too_big"))
             self.end()
             return
-        await self._receive(ChunkReader(size), self._draft if self._accepted else None)
+        await self._receive(ChunkReader(size), self._open_draft() if self._accepted else None)
         draft = self._open_draft()
         if last:
             await self._finish(draft, strict=False)
@@ -214,9 +240,12 @@ class Transactions(Link):
 
     async def _receive(self, reader: Reader, draft: Draft | None) -> None:
         started = self._started or self.loop.time()
+        deadline = started + self._options.transfer_timeout
         if draft is not None:
             self._started = started
-        await receive(self, reader, draft, self._options.data_timeout, started + self._options.transfer_timeout)
+            if self.loop.time() > deadline:  # chunks that come whole are never waited for
+                raise TooSlowError
+        await receive(self, reader, draft, self._options.data_timeout, deadline)
 
     async def _finish(self, draft: Draft, *, strict: bool) -> None:
         """Hand the message to the conversation and give its reply. The draft ends here."""
@@ -241,6 +270,7 @@ class Transactions(Link):
         if conversation is not self._conversation:
             raise LateReplyError
         self._replying = False
+        self._idle_commands = self._refused_recipients = 0
         self._forget()
         self._tell(reply)
         await self.flush()  # now, even where more commands are here: until the client hears it, it may send it again

@@ -13,7 +13,7 @@ async def receive(link: Link, reader: Reader, draft: Draft | None, pause: float,
     """
     inbox = link.inbox
     while not reader.done:
-        data = inbox.chunk()
+        data = inbox.chunk(reader.wanted)
         if data is None:
             left = deadline - link.loop.time()
             if left <= 0:

@@ -5,6 +5,7 @@ one that is too long, is refused once, at the moment when it is known to be bad,
 some other server takes for a line end never starts a command here.
 """
 
+import sys
 from collections import deque
 from typing import NoReturn
 
@@ -36,15 +37,13 @@ class Inbox:
         else:
             chunks.append(data)
 
-    def chunk(self) -> bytes | None:
-        """The next bytes, as many as lie in one piece; None when there are none."""
+    def chunk(self, limit: int = sys.maxsize) -> bytes | None:
+        """The next bytes, as many as lie in one piece, `limit` at most; None when there are none."""
         if not self._chunks:
             return None
-        data = self._chunks.popleft()
-        if self._at:
-            data = data[self._at :]
-            self._at = 0
-        self.size -= len(data)
+        at = self._at
+        data = self._chunks[0][at : at + limit]  # no copy of a whole chunk
+        self._advance(len(data))
         return data
 
     def unread(self, data: bytes) -> None:

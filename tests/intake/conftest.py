@@ -78,6 +78,7 @@ class PretendConversation:
 
     async def reset(self):
         self.said.calls.append(("reset",))
+        self.said.answer("reset", None)
 
     def lost(self):
         self.said.calls.append(("lost",))

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from relay.errors import NextHopFailed, Refused
+from relay.intake import transaction
 from relay.replies import Reply
 
 
@@ -243,10 +244,51 @@ async def test_mail_is_refused_when_the_budget_has_no_room(serve):
     first, second = await house.connect(), await house.connect()
     await first.hello()
     await second.hello()
-    await first.talk("C: MAIL FROM:<a@b> SIZE=100000\nS: 250")
-    await second.talk("C: MAIL FROM:<a@b> SIZE=100000\nS: 452 4.3.1")
-    await first.talk("C: RSET\nS: 250")
+    await first.talk("C: MAIL FROM:<a@b> SIZE=100000\nS: 250\nC: RCPT TO:<a@b>\nS: 250\nC: DATA\nS: 354")
+    await second.talk("C: MAIL FROM:<a@b> SIZE=100000\nS: 452 4.3.1\nC: MAIL FROM:<a@b>\nS: 452 4.3.1")
+    await first.talk("C: .\nS: 250")
     await second.talk("C: MAIL FROM:<a@b> SIZE=100000\nS: 250")
+
+
+async def test_mail_without_content_takes_no_room(serve):
+    house = await serve(max_bytes_in_flight=150_000)
+    for _ in range(5):
+        client = await house.connect()
+        await client.hello()
+        await client.talk("C: MAIL FROM:<a@b> SIZE=150000\nS: 250\nC: RCPT TO:<a@b>\nS: 250")
+    assert house.budget.used == 0
+
+
+async def two_who_want_the_same_room(serve):
+    """Both said MAIL and RCPT; the first has the room."""
+    house = await serve(max_bytes_in_flight=150_000)
+    first, second = await house.connect(), await house.connect()
+    for client in (first, second):
+        await client.hello()
+        await client.talk("C: MAIL FROM:<a@b> SIZE=100000\nS: 250\nC: RCPT TO:<a@b>\nS: 250")
+    await first.talk("C: DATA\nS: 354")
+    assert house.budget.used == 100_000
+    return house, first, second
+
+
+async def test_data_is_refused_when_the_room_went_to_another(serve):
+    house, first, second = await two_who_want_the_same_room(serve)
+    await second.talk("C: DATA\nS: 452 4.3.1\nC: NOOP\nS: 250")
+    assert house.budget.used == 100_000
+    await first.talk("C: .\nS: 250")
+    await second.talk("C: DATA\nS: 354\nC: x\nC: .\nS: 250 2.6.0")
+    assert house.said.messages == [b"", b"x\r\n"]
+
+
+async def test_chunks_are_refused_to_the_last_when_the_room_went_to_another(serve):
+    house, first, second = await two_who_want_the_same_room(serve)
+    assert (await second.ask(b"BDAT 6\r\nQUIT\r\n")).startswith("452 4.3.1")
+    await first.talk("C: .\nS: 250")
+    assert house.budget.used == 0
+    assert (await second.ask(b"BDAT 3\r\nabc")).startswith("452 4.3.1")  # half a message is none
+    assert (await second.ask(b"BDAT 6 LAST\r\nQUIT\r\n")).startswith("452 4.3.1")
+    await second.talk("C: NOOP\nS: 250")
+    assert house.said.messages == [b"", b""]
 
 
 async def test_replies_of_the_conversation_go_back_word_for_word(serve):
@@ -322,6 +364,53 @@ async def test_limits_of_recipients_and_errors(serve):
         S: 421 4.7.0
         S: EOF
     """)
+
+
+@pytest.mark.parametrize("command", ["NOOP", "RSET", "HELP", "VRFY x", "EHLO x", "HELO x"])
+async def test_commands_that_lead_nowhere_become_errors(serve, monkeypatch, command):
+    monkeypatch.setattr(transaction, "IDLE_COMMANDS", 4)
+    house = await serve(max_errors=2)
+    client = await house.connect()
+    await client.reply()
+    for _ in range(5):
+        assert (await client.ask(command.encode() + b"\r\n")).startswith("2")
+    assert (await client.ask(command.encode() + b"\r\n")).startswith("2")
+    await client.talk("S: 421 4.7.0\nS: EOF")
+
+
+async def test_a_message_forgives_the_commands_that_led_nowhere(serve, monkeypatch):
+    monkeypatch.setattr(transaction, "IDLE_COMMANDS", 4)
+    house = await serve(max_errors=1)
+    client = await house.connect()
+    await client.hello()
+    for _ in range(3):
+        await client.talk("C: NOOP\nS: 250\nC: RSET\nS: 250\nC: MAIL FROM:<a@b>\nS: 250\nC: RCPT TO:<a@b>\nS: 250")
+        await client.talk("C: DATA\nS: 354\nC: .\nS: 250 2.6.0")
+
+
+@pytest.mark.parametrize("pretended", [Reply.of(550, "5.1.1", "no"), Refused(Reply.of(550, "5.7.1", "no"), "x")])
+async def test_recipients_that_are_refused_again_and_again_end_the_session(serve, pretended):
+    house = await serve(max_errors=2)
+    house.said.replies = {"rcpt": pretended}
+    client = await house.connect()
+    await client.hello()
+    await client.talk("C: MAIL FROM:<a@b>\nS: 250")
+    limit = 10 if isinstance(pretended, Reply) else 2
+    for number in range(limit):
+        assert (await client.ask(b"RCPT TO:<user%d@b.example>\r\n" % number)).startswith("550")
+    await client.talk("S: 421 4.7.0\nS: EOF")
+
+
+async def test_refused_recipients_of_many_messages_do_not_add_up(serve):
+    house = await serve(max_errors=1)
+    client = await house.connect()
+    await client.hello()
+    for _ in range(3):
+        no = Reply.of(550, "5.1.1", "no")
+        house.said.replies = {"rcpt": [no, no, no, Reply.of(250, "2.1.5", "yes")]}
+        await client.talk("C: MAIL FROM:<a@b>\nS: 250")
+        await client.talk("C: RCPT TO:<a@b>\nS: 550\n" * 3 + "C: RCPT TO:<a@b>\nS: 250")
+        await client.talk("C: DATA\nS: 354\nC: .\nS: 250 2.6.0")
 
 
 async def test_smtputf8(serve):

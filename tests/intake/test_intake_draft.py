@@ -1,7 +1,6 @@
 """Drafts: the same bytes in memory and in the file, a budget that is never exceeded, and full disks."""
 
 import asyncio
-import contextlib
 import errno
 import os
 
@@ -9,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.errors import Refused
 from relay.intake import draft as draft_module
 from relay.intake.budget import Budget
 from relay.intake.draft import Draft
@@ -67,8 +65,7 @@ def test_the_budget_is_never_exceeded_and_all_of_it_comes_back(options, steps, l
             elif slot in drafts:
                 await drafts[slot].append(b"x" * size)
             else:
-                with contextlib.suppress(Refused):
-                    drafts[slot] = Draft(options(memory_bytes=5_000, max_message_bytes=50_000), budget, declared)
+                drafts[slot] = Draft(options(memory_bytes=5_000, max_message_bytes=50_000), budget, declared)
             held = sum(draft._reserved for draft in drafts.values())
             assert held == budget.used <= limit
             assert all(draft.size <= draft._reserved for draft in drafts.values())
@@ -77,6 +74,12 @@ def test_the_budget_is_never_exceeded_and_all_of_it_comes_back(options, steps, l
         assert budget.used == 0
 
     asyncio.run(run())
+
+
+async def test_a_draft_without_room_has_a_fault_from_its_beginning(options):
+    budget = Budget(100_000)
+    draft = await filled(options(), [b"x"], declared=100_001, budget=budget)
+    assert (draft.fault.reply.code, draft.fault.reason, draft.size, budget.used) == (452, "bytes_in_flight", 0, 0)
 
 
 async def test_what_was_declared_too_much_is_given_back_at_the_end(options):

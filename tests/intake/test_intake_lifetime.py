@@ -2,12 +2,13 @@
 
 import asyncio
 import ipaddress
+import itertools
 import socket
 import struct
 
 import pytest
 
-from relay.intake import link, listener, session
+from relay.intake import link, listener, session, transaction
 from relay.intake.admission import Admission
 from relay.observe.metrics import REFUSED
 from relay.replies import Reply
@@ -73,6 +74,18 @@ async def test_an_upload_that_never_ends_is_cut_by_the_transfer_limit(serve):
         client.send(b"x\r\n")
         await asyncio.sleep(0.01)
     assert (await reply).startswith("421 4.4.2")
+
+
+async def test_small_chunks_that_never_end_are_cut_by_the_transfer_limit(serve):
+    house = await serve(transfer_timeout=0.05)
+    client = await house.connect()
+    await client.begin()
+    async with asyncio.timeout(5):
+        while (reply := await client.ask(b"BDAT 1\r\nx")).startswith("250"):
+            pass
+    assert reply.startswith("421 4.4.2")
+    await house.empty()
+    assert house.calls == ["mail", "rcpt", "reset"]
 
 
 async def test_a_reply_that_takes_too_long_is_451_and_the_session_goes_on(serve):
@@ -146,19 +159,50 @@ async def test_a_client_that_closes_its_side_hears_what_it_asked(serve):
     assert got.endswith(b"252 2.5.2 Cannot verify, send the message to find out\r\n")
 
 
-async def test_a_client_that_takes_no_replies_is_cut(serve, monkeypatch):
+async def test_a_client_that_takes_no_replies_is_cut_and_they_do_not_pile_up(serve, monkeypatch):
     monkeypatch.setattr(link, "TAKE_TIMEOUT", 0.05)
     monkeypatch.setattr(link, "LINGER", 0.05)
+    monkeypatch.setattr(transaction, "IDLE_COMMANDS", 1_000_000)
     house = await serve(idle_timeout=600.0)
     _, writer = await asyncio.open_connection(*house.address, limit=10)
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    writer.write(b"HELP\r\n" * 400_000)
-    await house.empty()
+    writer.write(b"EHLO x\r\n" * 400_000)
+    most = 0
+    await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        while members := house.listener._service.sessions.members:
+            (member,) = members
+            most = max(most, sum(map(len, member._out)) + member._tcp.get_write_buffer_size())
+            await asyncio.sleep(0)
+    assert 0 < most < 200_000
     writer.close()
 
 
-async def test_a_flood_that_is_not_read_waits_in_the_socket(serve):
+@pytest.mark.parametrize(
+    ("commands", "each"),
+    [(b"RCPT TO:<a@b>\r\n", 1), (b"RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nBDAT 1\r\nx", 0.75)],
+)
+async def test_a_flood_of_commands_leaves_the_others_their_turn(serve, monkeypatch, commands, each):
+    monkeypatch.setattr(transaction, "IDLE_COMMANDS", 1_000_000)
+    house = await serve(max_recipients=1_000_000)
+    client = await house.connect()
+    await client.hello()
+    await client.talk("C: MAIL FROM:<a@b>\nS: 250")
+    client.send(commands * 2_000)
+    answered = asyncio.ensure_future(client.reader.readuntil(b"221 2.0.0"))
+    client.send(b"QUIT\r\n")
+    steps = [len(house.said.calls)]
+    async with asyncio.timeout(5):
+        while not answered.done():
+            await asyncio.sleep(0)
+            steps.append(len(house.said.calls))
+    assert steps[-1] > 2_000
+    assert max(after - before for before, after in itertools.pairwise(steps)) <= session.TURN * each + 1
+
+
+async def test_a_flood_that_is_not_read_waits_in_the_socket(serve, monkeypatch):
+    monkeypatch.setattr(transaction, "IDLE_COMMANDS", 1_000_000)
     house = await serve(max_message_bytes=50_000_000, max_bytes_in_flight=100_000_000)
     house.said.release = asyncio.Event()
     client = await house.connect()
@@ -211,6 +255,59 @@ async def test_too_many_sessions_of_a_peer(serve):
         while house.listener.sessions > 2:
             await asyncio.sleep(0.001)
     assert house.listener._service.sessions._peers == {"192.0.2.1": 1, "192.0.2.2": 1}
+
+
+@pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"])
+async def test_a_balancer_has_no_more_sessions_than_others(serve, header):
+    house = await serve(max_sessions_per_peer=1, proxy_networks=BALANCERS, admission=MICROSOFT)
+    first, second = await house.connect(), await house.connect()
+    assert (await first.ask(header)).startswith("220")
+    assert (await second.ask(header)).startswith("421 4.3.2")
+    assert await second.ended() == b""
+
+
+class BrokenLog:
+    def __getattr__(self, _name):
+        def fail(*_, **__):
+            raise RuntimeError("no room for the log")
+
+        return fail
+
+
+@pytest.mark.parametrize("header", [b"PROXY TCP4 10.0.0.1 127.0.0.1 1 25\r\n", b"GET / HTTP/1.1\r\n"])
+async def test_a_stranger_is_let_go_when_the_log_fails(serve, monkeypatch, header):
+    monkeypatch.setattr(session, "log", BrokenLog())
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    house = await serve(proxy_networks=BALANCERS, admission=MICROSOFT)
+    client = await house.connect()
+    client.send(header)
+    assert (await client.ended())[:3] == (b"554" if header.startswith(b"PROXY") else b"")
+    await house.empty()
+
+
+async def test_a_session_ends_when_telling_its_end_fails(serve, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("broken")
+
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    house = await serve(idle_timeout=0.2)
+    client = await house.connect()
+    await client.begin()
+    monkeypatch.setattr(session.SmtpServer, "_refuse", fail)
+    assert await client.ended() == b""
+    await house.empty()
+    assert house.calls == ["mail", "rcpt", "reset"]
+
+
+async def test_a_session_ends_when_reset_and_log_fail(serve, monkeypatch):
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    house = await serve()
+    house.said.replies = {"reset": RuntimeError("broken")}
+    client = await house.connect()
+    await client.begin()
+    monkeypatch.setattr(transaction, "log", BrokenLog())
+    await client.talk("C: QUIT\nS: 221\nS: EOF")
+    await house.empty()
 
 
 async def test_the_proxy_header_names_the_peer(serve):

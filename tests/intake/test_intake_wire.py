@@ -1,12 +1,15 @@
 """Command lines out of the wire, however it is cut up."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.errors import Refused
+from relay.intake.reader import ChunkReader
+from relay.intake.transfer import receive
 from relay.intake.wire import Inbox
 
 
@@ -82,6 +85,24 @@ def test_chunks_give_back_all_bytes(chunks, back):
         result += chunk
         back //= 2
     assert (result, inbox.size) == (b"".join(chunks), 0)
+
+
+def test_a_small_chunk_leaves_the_rest_as_it_is():
+    inbox, arrived = Inbox(), b"x" * 200_000
+    inbox.put(arrived)
+    for _ in range(100):
+        assert inbox.chunk(3) == b"xxx"
+        assert inbox._chunks[0] is arrived
+    assert inbox.size == 199_700
+    assert inbox.chunk() == b"x" * 199_700
+
+
+async def test_a_small_bdat_does_not_copy_what_is_behind_it():
+    inbox, arrived = Inbox(), b"x" * 200_000
+    inbox.put(arrived)
+    await receive(SimpleNamespace(inbox=inbox), ChunkReader(1), None, 1.0, 1.0)
+    assert inbox._chunks[0] is arrived
+    assert inbox.size == 199_999
 
 
 def test_small_arrivals_are_joined():
