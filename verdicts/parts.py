@@ -34,9 +34,8 @@ _TYPE = re.compile(r"[^\s/;,\"]+/[^\s/;,\"]+")
 _DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*+\r*+(?:\n|\Z)")
 _TAIL_BYTES = 256
 _READ = (b"content-type", b"content-transfer-encoding", b"content-disposition")
-_AMBIGUOUS = frozenset(
-    ("duplicate-content-type", "duplicate-content-transfer-encoding", "duplicate-boundary", "text-in-header")
-)
+_AMBIGUOUS = frozenset(("duplicate-content-type", "duplicate-content-transfer-encoding", "duplicate-boundary"))
+"""Text among the fields is none of them: both readings of it are parts, and honest mail has fields of odd syntax."""
 _MESSAGES = ("message/rfc822", "message/global", "message/news")
 
 

@@ -155,7 +155,7 @@ def test_file_limit_for_the_drafts(hop: Background, tmp_path: Path) -> None:
 
 
 def test_bytes_in_flight(hop: Background, tmp_path: Path) -> None:
-    """Over the budget 452 4.3.1 at MAIL; room comes back when the other transaction ends."""
+    """Over the budget 452 4.3.1 at MAIL; room is taken when the data begins and comes back when the session ends it."""
     with (
         Relay(tmp_path, hop=hop.address, config="smtp.max_bytes_in_flight = 100000") as relay,
         Client(relay.smtp_port) as first,
@@ -164,7 +164,10 @@ def test_bytes_in_flight(hop: Background, tmp_path: Path) -> None:
         first.hello()
         second.hello()
         assert first.ask("MAIL FROM:<> SIZE=80000").code == 250
+        assert first.ask("RCPT TO:<bob@acme.example>").code == 250
+        assert first.ask("DATA").code == 354
         answer = second.ask("MAIL FROM:<> SIZE=80000")
         assert (answer.code, answer.text[:5]) == (452, "4.3.1")
-        assert first.ask("RSET").code == 250
+        first.send(letter() + b".\r\n")
+        assert first.reply().code == 250
         assert second.ask("MAIL FROM:<> SIZE=80000").code == 250
