@@ -72,8 +72,8 @@ class Smtp(_Table):
     max_sessions_per_peer: Count = 200
     """Open connections of one peer address, shared likewise."""
     max_errors: Count = 20
-    """Commands refused with 5yz in one session before it is closed with 421 4.7.0; five times as many recipients that the
-    next hop refuses."""
+    """Commands refused with 5yz in one session before it is closed with 421 4.7.0; recipients that the next hop refuses
+    may be five times as many."""
     max_command_bytes: int = Field(8_192, ge=1_024)
     """Longest command line."""
     max_bytes_in_flight: int = Field(1_000_000_000, ge=65_536)
