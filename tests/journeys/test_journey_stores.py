@@ -62,8 +62,9 @@ def test_database_gone(hop: Background, tmp_path: Path) -> None:
 def test_database_that_is_none(hop: Background, tmp_path: Path) -> None:
     """A file that is no database any more: mail flows all the same."""
     with Relay(tmp_path, hop=hop.address) as relay:
-        for file in relay.state.glob("sluice.db*"):
-            file.write_bytes(b"no database" * 1000)
+        # Not sluice.db-shm: a memory map that is cut off kills whoever reads it (SIGBUS), in every program with SQLite.
+        for name in ("sluice.db", "sluice.db-wal"):
+            (relay.state / name).write_bytes(b"no database" * 1000)
         assert code(relay, letter("after")) == 250
         assert code(relay, letter("bad", EICAR)) == 250
         assert len(hop.bodies) == 1
