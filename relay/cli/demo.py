@@ -178,7 +178,7 @@ async def _stay(config: Path, smtp: tuple[str, int], http: str) -> None:
     console.print(f"Sluice runs. Send mail for alice@acme.example to {smtp[0]}:{smtp[1]}, with the header field")
     console.print(f"  X-PERCEPTION-POINT-CUSTOM: {LOOP_VALUE}")
     console.print(f"Metrics: http://{http}/metrics   Health: http://{http}/readyz")
-    console.print(f"What it saw: sluice scans list --config {config}")
+    console.print(f"What it saw: {sys.argv[0]} scans list --config {config}")
     console.print("Ctrl-C ends it.")
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
