@@ -13,7 +13,7 @@ import abc
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,8 +29,7 @@ class Severity(enum.IntEnum):
     MALICIOUS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that an engine saw."""
 
     name: str
@@ -51,8 +50,7 @@ class Outcome(enum.StrEnum):
     LATE = "late"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """One engine's answer."""
 
     engine: str
@@ -63,8 +61,7 @@ class Verdict:
     """Why it is not "answered", for the log and the record; never for an SMTP reply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """All verdicts of one message."""
 
     verdicts: tuple[Verdict, ...] = ()
