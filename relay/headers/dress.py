@@ -4,9 +4,8 @@ The trace comes last of ours: when a message begins with white space, its first 
 trace is read so that nothing behind its end counts.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import starmap
+from typing import NamedTuple
 
 from relay.headers.edits import Edit, Prepend, Remove, apply
 from relay.headers.stamps import REPORT_COPY, antispam_copy
@@ -18,8 +17,10 @@ REMOVED = (SPAM, REPORT_COPY)
 """Ours to say: whatever arrives under these names was forged, or was true for an earlier passage."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamps:
+_SPAM_FIELD = Prepend(f"{SPAM}: FAIL\r\n".encode("ascii"))
+
+
+class Stamps(NamedTuple):
     """What is put before one message."""
 
     received: bytes
@@ -38,28 +39,16 @@ class Stamps:
 
 def dress(fields: Fields, head: bytes | memoryview, stamps: Stamps) -> list[bytes]:
     """The pieces that take the place of `head`, the bytes of the message up to `fields.end`."""
-    return apply(head, _observing(stamps) if stamps.observe else _edits(fields, stamps))
-
-
-def _observing(stamps: Stamps) -> Iterator[Edit]:
-    yield Prepend(stamps.received)
-    yield from _loop_value(stamps)
-    yield Prepend(stamps.trace)
-
-
-def _edits(fields: Fields, stamps: Stamps) -> Iterator[Edit]:
-    for name in REMOVED:
-        yield from starmap(Remove, fields.spans(name))
-    yield Prepend(stamps.received)
-    if stamps.copy_report and (copy := antispam_copy(fields)):
-        yield Prepend(copy)
-    if stamps.spam:
-        yield Prepend(f"{SPAM}: FAIL\r\n".encode("ascii"))
-    yield from _loop_value(stamps)
-    yield Prepend(stamps.trace)
-
-
-def _loop_value(stamps: Stamps) -> Iterator[Edit]:
-    """Without it the tenant's rule would send the message here again, and the trace would make that a loop."""
+    edits: list[Edit] = [Prepend(stamps.received)]
+    if not stamps.observe:
+        for name in REMOVED:
+            edits += starmap(Remove, fields.spans(name))
+        if stamps.copy_report and (copy := antispam_copy(fields)):
+            edits.append(Prepend(copy))
+        if stamps.spam:
+            edits.append(_SPAM_FIELD)
     if stamps.loop_value is not None:
-        yield Prepend(f"{LOOP}: {stamps.loop_value}\r\n".encode("ascii"))
+        # Without it the tenant's rule would send the message here again, and the trace would make that a loop.
+        edits.append(Prepend(f"{LOOP}: {stamps.loop_value}\r\n".encode("ascii")))
+    edits.append(Prepend(stamps.trace))
+    return apply(head, edits)

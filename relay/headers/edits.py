@@ -1,6 +1,6 @@
 """Edits of a header section by byte span: the original is never regenerated, only cut and preceded."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -20,12 +20,11 @@ class Prepend(NamedTuple):
 Edit = Remove | Prepend
 
 
-def apply(head: bytes | memoryview, edits: Iterable[Edit]) -> list[bytes]:
+def apply(head: bytes | memoryview, edits: Sequence[Edit]) -> list[bytes]:
     """The pieces of the edited `head`: what is prepended, in the order given, then the bytes that stay.
 
     Removals that touch or overlap count as one. Empty pieces are left out.
     """
-    edits = list(edits)
     pieces = [edit.field for edit in edits if isinstance(edit, Prepend)]
     place = 0
     for cut in sorted(edit for edit in edits if isinstance(edit, Remove)):

@@ -24,13 +24,8 @@ def received(session: Session, node: str, mail_id: str, when: float, *, smtputf8
 
     It never has a "for" clause: with it a copy would tell its reader of a recipient who was in Bcc.
     """
-    lines = [
-        f"Received: from {_host(session.helo)} ({_literal(session.peer)})",
-        *_cipher(session.tls),
-        f"\tby {_host(node)} with {_protocol(session, smtputf8)} id {_host(mail_id)};",
-        f"\t{_date(int(when))}",
-    ]
-    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
+    passage = _passage(session.helo, session.peer, session.tls, node, _protocol(session, smtputf8))
+    return f"{passage} id {_host(mail_id)};\r\n\t{_date(int(when))}\r\n".encode("ascii")
 
 
 def antispam_copy(fields: Fields) -> bytes | None:
@@ -45,6 +40,17 @@ def antispam_copy(fields: Fields) -> bytes | None:
     if len(report) > _REPORT_LIMIT:
         report = report[: report.rfind(";", 0, _REPORT_LIMIT) + 1]
     return folded(REPORT_COPY, report) if report else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _passage(helo: str, peer: str, tls: Tls | None, node: str, protocol: str) -> str:
+    """The Received field up to the id; the messages of one client share it."""
+    lines = [
+        f"Received: from {_host(helo)} ({_literal(peer)})",
+        *_cipher(tls),
+        f"\tby {_host(node)} with {protocol}",
+    ]
+    return "\r\n".join(lines)
 
 
 @functools.lru_cache(maxsize=16)

@@ -67,8 +67,14 @@ class _Case:
     rule: str
 
 
+_NOTHING_FOUND = Decision(Action.DELIVER, Category.CLEAN, "clean: nothing found")
+_NOTHING_OBSERVED = Decision(Action.DELIVER, Category.CLEAN, "clean: nothing found", would=Action.DELIVER)
+
+
 def decide(judgement: Judgement, policy: Policy) -> Decision:
     """What `policy` says of a message with this judgement."""
+    if not judgement.findings and not judgement.unanswered:  # most mail
+        return _NOTHING_OBSERVED if policy.observe else _NOTHING_FOUND
     decisive = max(_cases(judgement, policy), key=lambda case: STRICTNESS.index(_action(case.category, policy)))
     action = _action(decisive.category, policy)
     rule = f"{decisive.category}: {decisive.rule}"

@@ -12,10 +12,9 @@ mail of the copier to the same recipients.
 """
 
 import re
-import secrets
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
+from hashlib import blake2b, shake_256
 from itertools import islice
 
 from relay.tenants.names import a_label
@@ -31,6 +30,7 @@ _MOST_TRACES = 20
 _TAG_BYTES = 12
 _TAGS_PER_LINE = 4
 _ID_LIMIT = 100
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 5
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -53,8 +53,9 @@ class Tracer:
         Of more than 2048 recipients only so many are traced; a loop has all of them.
         """
         mail_id = _NOT_IN_AN_ID.sub("", mail_id)[:_ID_LIMIT]
-        tags = list(self._tags(tenant, map(_normal, islice(recipients, _MOST_TAGS)), mail_id))
-        tags = sorted(tags + _decoys(len(tags)))
+        key = self._derived(tenant, mail_id)
+        tags = [_tag(recipient, key) for recipient in map(_normal, islice(recipients, _MOST_TAGS))]
+        tags = sorted(tags + _decoys(len(tags), key))
         lines = [",".join(tags[at : at + _TAGS_PER_LINE]) for at in range(0, len(tags), _TAGS_PER_LINE)]
         field = f"{TRACE}: v=1; id={mail_id};\r\n\tnode={self._node};\r\n\tr=" + ",\r\n\t".join(lines) + ";\r\n"
         return field.encode("ascii")
@@ -64,22 +65,23 @@ class Tracer:
 
         The topmost 20 traces are read, and 2048 tags of each.
         """
-        recipients = [_normal(recipient) for recipient in recipients]
-        return any(
-            not tags.isdisjoint(self._tags(tenant, recipients, mail_id))
-            for mail_id, tags in map(_read, islice(fields.each(TRACE), _MOST_TRACES))
-            if tags
-        )
+        traces = [_read(field) for field in islice(fields.each(TRACE), _MOST_TRACES)]
+        if not traces:
+            return False
+        normal = [_normal(recipient) for recipient in recipients]
+        return any(not tags.isdisjoint(self._tags(tenant, normal, mail_id)) for mail_id, tags in traces if tags)
 
     def _tags(self, tenant: str, recipients: Iterable[str], mail_id: str) -> Iterator[str]:
-        """One tag for each normal recipient, by a key derived for this tenant and message.
+        """One tag for each normal recipient."""
+        key = self._derived(tenant, mail_id)
+        return (_tag(recipient, key) for recipient in recipients)
+
+    def _derived(self, tenant: str, mail_id: str) -> bytes:
+        """The key for this tenant and message.
 
         No name of a tenant has a NUL in it, so that two different pairs of tenant and id never read the same.
         """
-        key = blake2b(f"{tenant}\0{mail_id}".encode("utf-8", "surrogatepass"), key=self._key).digest()
-        for recipient in recipients:
-            text = recipient.encode("utf-8", "surrogatepass")
-            yield _tag(blake2b(text, key=key, digest_size=_TAG_BYTES).digest())
+        return blake2b(f"{tenant}\0{mail_id}".encode("utf-8", "surrogatepass"), key=self._key).digest()
 
 
 def too_many_hops(fields: Fields) -> bool:
@@ -87,15 +89,19 @@ def too_many_hops(fields: Fields) -> bool:
     return sum(1 for _ in islice(fields.each("Received"), MAX_HOPS + 1)) > MAX_HOPS
 
 
-def _decoys(count: int) -> list[str]:
-    """What fills `count` tags up to a power of two."""
+def _decoys(count: int, key: bytes) -> list[str]:
+    """What fills `count` tags up to a power of two; without `key` nobody can tell it from tags (FIPS 202, SHAKE256)."""
     wanted = max(_FEWEST_TAGS, 1 << (count - 1).bit_length()) if count else _FEWEST_TAGS
-    noise = secrets.token_bytes((wanted - count) * _TAG_BYTES)
-    return [_tag(noise[at : at + _TAG_BYTES]) for at in range(0, len(noise), _TAG_BYTES)]
+    noise = shake_256(key).digest((wanted - count) * _TAG_BYTES)
+    return [_text(noise[at : at + _TAG_BYTES]) for at in range(0, len(noise), _TAG_BYTES)]
 
 
-def _tag(digest: bytes) -> str:
-    return urlsafe_b64encode(digest).decode("ascii")
+def _tag(recipient: str, key: bytes) -> str:
+    return _text(blake2b(recipient.encode("utf-8", "surrogatepass"), key=key, digest_size=_TAG_BYTES).digest())
+
+
+def _text(digest: bytes) -> str:
+    return b2a_base64(digest, newline=False).translate(_URL_SAFE).decode("ascii")
 
 
 def _normal(recipient: str) -> str:

@@ -1,6 +1,7 @@
 """Domain names in the one form in which they are compared: lower-case A-labels (RFC 5890), without a trailing dot."""
 
 import re
+from functools import lru_cache
 
 import idna
 
@@ -8,6 +9,7 @@ _LONGEST = 253
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
+@lru_cache(maxsize=4096)
 def a_label(name: str) -> str:
     """`name` as lower-case A-labels. Raises ValueError when it is not a domain name (RFC 1035, RFC 5891).
 

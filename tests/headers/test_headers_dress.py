@@ -1,6 +1,5 @@
 import re
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -12,7 +11,7 @@ from verdicts.fields import Fields
 RECEIVED = b"Received: from a\r\n\tby b; now\r\n"
 TRACE = b"X-Sluice-Trace: v=1; id=1;\r\n\tr=tag;\r\n"
 PLAIN = Stamps(received=RECEIVED, trace=TRACE, spam=False, loop_value=None, copy_report=False, observe=False)
-ALL = replace(PLAIN, spam=True, loop_value="k7Jq2mV9xT4bR8nL", copy_report=True)
+ALL = PLAIN._replace(spam=True, loop_value="k7Jq2mV9xT4bR8nL", copy_report=True)
 REPORT = b"X-Forefront-Antispam-Report: CIP:192.0.2.7;SCL:9;\r\n SFV:SPM;\r\n"
 
 
@@ -42,11 +41,11 @@ def test_the_order_of_what_comes():
     ],
 )
 def test_each_stamp_by_itself(change, field):
-    assert dressed(REPORT + b"\r\n", replace(PLAIN, **change)) == RECEIVED + field + TRACE + REPORT + b"\r\n"
+    assert dressed(REPORT + b"\r\n", PLAIN._replace(**change)) == RECEIVED + field + TRACE + REPORT + b"\r\n"
 
 
 def test_no_copy_without_a_report():
-    assert dressed(b"Subject: x\r\n\r\n", replace(PLAIN, copy_report=True)) == RECEIVED + TRACE + b"Subject: x\r\n\r\n"
+    assert dressed(b"Subject: x\r\n\r\n", PLAIN._replace(copy_report=True)) == RECEIVED + TRACE + b"Subject: x\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -98,8 +97,8 @@ def test_everything_else_stays_as_it_is(message):
 
 def test_observing_changes_nothing_but_received_and_trace():
     message = REPORT + b"X-PERCEPTION-POINT-SPAM: FAIL\r\nX-PP-Forefront-Antispam-Report: x\r\n\r\nbody"
-    observing = replace(ALL, observe=True)
-    assert dressed(message, replace(observing, loop_value=None)) == RECEIVED + TRACE + message
+    observing = ALL._replace(observe=True)
+    assert dressed(message, observing._replace(loop_value=None)) == RECEIVED + TRACE + message
     added = b"X-PERCEPTION-POINT-CUSTOM: k7Jq2mV9xT4bR8nL\r\n"
     assert dressed(message, observing) == RECEIVED + added + TRACE + message
 
@@ -153,7 +152,7 @@ def forged(field: bytes) -> bool:
 def test_only_what_may_be_forged_goes_and_all_else_is_identical(header, blank, tail):
     message = header + blank + tail
     assert dressed(message) == RECEIVED + TRACE + expected(message)
-    assert dressed(message, replace(PLAIN, observe=True)) == RECEIVED + TRACE + message
+    assert dressed(message, PLAIN._replace(observe=True)) == RECEIVED + TRACE + message
     again = Fields.parse(expected(message))
     assert not again.all("X-PERCEPTION-POINT-SPAM")
     assert not again.all("X-PP-Forefront-Antispam-Report")
