@@ -1,17 +1,25 @@
 """Identifiers of messages: they sort by time, cannot be guessed, and are safe as a file name.
 
 26 characters of base32 with the extended hex alphabet in lower case (RFC 4648 section 7, which sorts as the bytes do):
-48 bits of milliseconds since the epoch, then 80 random bits.
+10 for 48 bits of milliseconds since the epoch and two bits that are zero, then 16 for 80 random bits.
 """
 
 import base64
 import datetime as dt
+import os
 import re
 import secrets
 
 _FORM = re.compile(r"[0-9a-v]{26}")
 _LATEST = 253_402_300_799
 """The last second of the year 9999, the last that a date can name."""
+_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+"""The two characters of each ten bits."""
+_TAILS: list[str] = []
+"""Random ends of identifiers, made many at once: the system and base32 are asked once for all of them."""
+_TAILS_MADE = 256
+os.register_at_fork(after_in_child=_TAILS.clear)  # no two processes may use the same ones
 
 
 class NoSuchEntry(LookupError):
@@ -23,8 +31,23 @@ class NoSuchEntry(LookupError):
 
 def new_id(at: float) -> str:
     """An identifier for a message that came at `at`, seconds since the epoch."""
-    raw = int(at * 1000).to_bytes(6) + secrets.token_bytes(10)
-    return base64.b32hexencode(raw).decode().rstrip("=").lower()
+    head = int(at * 1000) << 2
+    pairs = _PAIRS
+    return (
+        f"{pairs[head >> 40]}{pairs[head >> 30 & 1023]}{pairs[head >> 20 & 1023]}{pairs[head >> 10 & 1023]}"
+        f"{pairs[head & 1023]}{_tail()}"
+    )
+
+
+def _tail() -> str:
+    try:
+        return _TAILS.pop()
+    except IndexError:
+        text = base64.b32hexencode(secrets.token_bytes(10 * _TAILS_MADE)).decode().lower()
+        fresh = [text[at : at + 16] for at in range(0, len(text), 16)]
+        tail = fresh.pop()
+        _TAILS.extend(fresh)  # other threads may do the same at the same time: all tails differ
+        return tail
 
 
 def time_of(entry_id: str) -> float:

@@ -1,3 +1,8 @@
+import base64
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,8 +26,26 @@ def test_identifiers_sort_by_time(one: int, other: int) -> None:
         assert new_id(first / 1000 + 0.0001) < new_id(second / 1000 + 0.0001)
 
 
+@given(st.floats(0, 253_402_300_799))
+def test_the_head_is_the_time_in_base32(at: float) -> None:
+    naive = base64.b32hexencode(int(at * 1000).to_bytes(6) + bytes(10)).decode().lower()
+    assert new_id(at)[:10] == naive[:10]
+
+
 def test_identifiers_of_one_moment_differ() -> None:
-    assert len({new_id(1.0) for _ in range(1000)}) == 1000
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(new_id, [1.0] * 5000))
+    assert len(set(made)) == 5000
+    assert {character for entry_id in made for character in entry_id[10:]} == set("0123456789abcdefghijklmnopqrstuv")
+
+
+def test_a_forked_process_has_identifiers_of_its_own() -> None:
+    code = (
+        "import os; from relay.quarantine.ids import new_id; new_id(1.0); os.fork() and os.wait(); "
+        "print(*(new_id(1.0) for _ in range(100)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(set(ran.stdout.split())) == 200
 
 
 @pytest.mark.parametrize("name", HOSTILE)
