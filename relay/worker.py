@@ -113,6 +113,7 @@ class Worker:
             await asyncio.sleep(seconds)
 
     async def _look(self) -> None:
+        metrics.share()
         before = self.health.problems
         self.health.set("records", self._writer.failing)
         self.health.set("log", self._log_problem())
@@ -193,6 +194,7 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for rooms in (self._rooms, *self._retired):
             await assembly.close(rooms)
+        metrics.share()
         await asyncio.to_thread(self._writer.close, 5.0)
         self._folder.close()
         self._store.close()
