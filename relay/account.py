@@ -1,14 +1,11 @@
 """The account of one message: what is remembered (Record, Entry), counted (metrics) and told (one log line) of it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
-import structlog
-
 from relay.errors import Abandoned, Refused, SluiceError
-from relay.observe import metrics
+from relay.observe import logs, metrics
 from relay.policy.decide import Decision
 from relay.policy.model import Action
 from relay.quarantine.entry import Entry
@@ -19,12 +16,13 @@ from relay.tenants.directory import Route
 from verdicts.contract import Clock, Judgement, Outcome, Severity, Verdict
 from verdicts.mail import Envelope, Mail, Session
 
-log = structlog.get_logger("message")
-
 _MESSAGES = {outcome: metrics.MESSAGES.labels(outcome) for outcome in metrics.OUTCOMES}
 _STAGES = {stage: metrics.STAGE_SECONDS.labels(stage) for stage in metrics.STAGES}
 _REFUSED = {reason: metrics.REFUSED.labels(reason) for reason in metrics.REFUSALS}
+_verdict_counter = cache(metrics.VERDICT.labels)
+_engine_histogram = cache(metrics.ENGINE_SECONDS.labels)
 _KINDS = {Severity.NOTE: "clean", Severity.SUSPICIOUS: "suspicious", Severity.SPAM: "spam"}
+_SEVERITIES = {severity: severity.name.lower() for severity in Severity}
 TEXT_LIMIT = 500
 
 
@@ -32,98 +30,101 @@ def count_verdict(verdict: Verdict) -> None:
     """Count one engine's verdict; the panel calls it."""
     kind = str(verdict.outcome)
     if verdict.outcome is Outcome.ANSWERED:
-        worst = max((finding.severity for finding in verdict.findings), default=Severity.NOTE)
+        worst = max([finding.severity for finding in verdict.findings], default=Severity.NOTE)
         kind = _KINDS.get(worst, "malicious")
-    metrics.VERDICT.labels(verdict.engine, kind).inc()
-    metrics.ENGINE_SECONDS.labels(verdict.engine).observe(verdict.seconds)
+    _verdict_counter(verdict.engine, kind).inc()
+    _engine_histogram(verdict.engine).observe(verdict.seconds)
+
+
+class _Stage:
+    """Times what happens inside; several times add up."""
+
+    __slots__ = ("_name", "_now", "_seconds", "_start")
+
+    def __init__(self, name: str, seconds: dict[str, float], clock: Clock) -> None:
+        self._name, self._seconds, self._now = name, seconds, clock.monotonic
+
+    def __enter__(self) -> None:
+        self._start = self._now()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[self._name] = self._seconds.get(self._name, 0.0) + self._now() - self._start
 
 
 class Account:
     """Filled while the message travels; closed once."""
 
-    def __init__(self, node: str, session: Session, clock: Clock) -> None:
-        self._clock = clock
-        self._at = clock.time()
-        self.id = new_id(self._at)
-        self.proof = ""
-        self._seconds: dict[str, float] = {}
-        self._outcome = ""
-        self._reason = ""
-        self._quarantine_id: str | None = None
-        self._decision: Decision | None = None
-        self._judgement = Judgement()
-        self._facts: dict[str, Any] = {
-            "node": node,
-            "tenant": "",
-            "peer": session.peer,
-            "helo": session.helo,
-            "network": session.network,
-            "message_id": "",
-            "subject": "",
-            "next_hop": "",
-        }
+    __slots__ = ("_clock", "_record", "_seconds", "_verdicts", "id", "proof")
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def __init__(self, node: str, session: Session, clock: Clock) -> None:
+        at = clock.time()
+        self.id = new_id(at)
+        self.proof = ""
+        self._clock = clock
+        self._seconds: dict[str, float] = {}
+        self._verdicts: tuple[Verdict, ...] = ()
+        self._record = Record(
+            id=self.id, at=at, node=node, outcome="", peer=session.peer, helo=session.helo, network=session.network
+        )
+
+    def stage(self, name: str) -> _Stage:
         """Time what happens inside; several times add up."""
-        start = self._clock.monotonic()
-        try:
-            yield
-        finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + self._clock.monotonic() - start
+        return _Stage(name, self._seconds, self._clock)
 
     def was_read(self, size: int, seconds: float, envelope: Envelope) -> None:
         """The data is here: `size` bytes, read in `seconds`."""
         self._seconds["read"] = seconds
-        recipients = [recipient.address for recipient in envelope.recipients]
-        self._facts |= {"size": size, "sender": envelope.sender, "recipients": recipients}
+        self._record.size = size
+        self._record.sender = envelope.sender
+        self._record.recipients = [recipient.address for recipient in envelope.recipients]
 
     def routed(self, route: Route) -> None:
         """Whose it is and where it goes."""
-        self._facts |= {"tenant": route.tenant.name, "next_hop": str(route.hop)}
+        self._record.tenant, self._record.next_hop = route.tenant.name, str(route.hop)
 
     def seen(self, mail: Mail) -> None:
         """What the message says of itself, cut, for people who look for it."""
-        self._facts |= {
-            "message_id": mail.fields.text("Message-ID")[:TEXT_LIMIT],
-            "subject": mail.fields.text("Subject")[:TEXT_LIMIT],
-        }
+        self._record.message_id = mail.fields.text("Message-ID")[:TEXT_LIMIT]
+        self._record.subject = mail.fields.text("Subject")[:TEXT_LIMIT]
 
     def judged(self, judgement: Judgement, decision: Decision) -> None:
         """All verdicts, and what policy made of them."""
-        self._judgement, self._decision = judgement, decision
+        record = self._record
+        self._verdicts = judgement.verdicts
+        record.category, record.action, record.rule = str(decision.category), str(decision.action), decision.rule
+        record.would = None if decision.would is None else str(decision.would)
 
     def sunk(self, reply: Reply) -> Reply:
         """Connector validation: thrown away."""
-        self._outcome = "sunk"
+        self._record.outcome = "sunk"
         return reply
 
     def kept(self, reply: Reply) -> Reply:
         """It lies in quarantine."""
-        self._outcome, self._quarantine_id = "quarantined", self.id
+        self._record.outcome, self._record.quarantine_id = "quarantined", self.id
         return reply
 
     def handed_over(self, reply: Reply) -> Reply:
         """The next hop has answered."""
-        marked = self._decision is not None and self._decision.action is Action.MARK
-        taken = "marked" if marked else "delivered"
-        self._outcome = taken if reply.positive else "rejected_by_next_hop"
+        taken = "marked" if self._record.action == Action.MARK else "delivered"
+        self._record.outcome = taken if reply.positive else "rejected_by_next_hop"
         return reply
 
     def ended(self, error: SluiceError, *, counted: bool = False) -> Reply:
         """It ended early; the reply is the error's. `counted`: the intake has counted the refusal."""
         permanent = "refused" if error.reply.permanent else "deferred"
-        self._outcome = "abandoned" if isinstance(error, Abandoned) else permanent
-        self._reason = str(error)
+        self._record.outcome = "abandoned" if isinstance(error, Abandoned) else permanent
+        self._record.reason = str(error)
         if isinstance(error, Refused) and not counted:
             _REFUSED[error.reason].inc()
         return error.reply
 
     def entry(self, mail: Mail) -> Entry:
         """The quarantine's entry for this message."""
+        record = self._record
         return Entry(
             id=self.id,
-            at=self._at,
+            at=record.at,
             tenant=mail.tenant,
             session=asdict(mail.session),
             sender=mail.envelope.sender,
@@ -133,78 +134,64 @@ class Account:
             ret=mail.envelope.ret,
             envid=mail.envelope.envid,
             size=mail.content.size,
-            next_hop=self._facts["next_hop"],
-            verdicts=self._verdicts(),
-            decision=self._decided(),
-            message_id=self._facts["message_id"],
-            subject=self._facts["subject"],
+            next_hop=record.next_hop,
+            verdicts=_plain(self._verdicts),
+            decision={
+                "category": record.category,
+                "action": record.action,
+                "would": record.would,
+                "rule": record.rule,
+            },
+            message_id=record.message_id,
+            subject=record.subject,
         )
 
     def closed(self, reply: Reply) -> Record:
         """Count and tell the message; its record."""
-        _MESSAGES[self._outcome].inc()
+        record = self._record
+        record.proof = self.proof
+        record.reply = str(reply)[:TEXT_LIMIT]
+        record.verdicts = _plain(self._verdicts)
+        record.seconds = {stage: round(seconds, 6) for stage, seconds in self._seconds.items()}
+        _MESSAGES[record.outcome].inc()
         for stage, seconds in self._seconds.items():
             if stage != "read":  # the intake has counted it
                 _STAGES[stage].observe(seconds)
-        record = Record(
-            id=self.id,
-            at=self._at,
-            **self._facts,
-            **self._decided(),
-            outcome=self._outcome,
-            reason=self._reason,
-            proof=self.proof,
-            reply=str(reply)[:TEXT_LIMIT],
-            quarantine_id=self._quarantine_id,
-            verdicts=self._verdicts(),
-            seconds={stage: round(seconds, 6) for stage, seconds in self._seconds.items()},
+        logs.message(
+            record.outcome,
+            {
+                "id": record.id,
+                "tenant": record.tenant,
+                "peer": record.peer,
+                "sender": record.sender,
+                "recipients": len(record.recipients),
+                "size": record.size,
+                "reply": record.reply,
+                "reason": record.reason,
+                "rule": record.rule,
+                "proof": record.proof,
+                "seconds": round(sum(self._seconds.values()), 4),
+            },
         )
-        log.info(self._outcome, **self._line(reply))
         return record
 
-    def _line(self, reply: Reply) -> dict[str, Any]:
-        facts = self._facts
-        return {
-            "id": self.id,
-            "tenant": facts["tenant"],
-            "peer": facts["peer"],
-            "sender": facts["sender"],
-            "recipients": len(facts["recipients"]),
-            "size": facts["size"],
-            "reply": str(reply)[:TEXT_LIMIT],
-            "reason": self._reason,
-            "rule": self._decision.rule if self._decision else "",
-            "proof": self.proof,
-            "seconds": round(sum(self._seconds.values()), 4),
-        }
 
-    def _decided(self) -> dict[str, Any]:
-        decision = self._decision
-        if decision is None:
-            return {"category": "", "action": "", "would": None, "rule": ""}
-        return {
-            "category": str(decision.category),
-            "action": str(decision.action),
-            "would": None if decision.would is None else str(decision.would),
-            "rule": decision.rule,
+def _plain(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "engine": verdict.engine,
+            "outcome": str(verdict.outcome),
+            "reason": verdict.reason[:TEXT_LIMIT],
+            "seconds": round(verdict.seconds, 6),
+            "findings": [
+                {
+                    "name": finding.name,
+                    "severity": _SEVERITIES[finding.severity],
+                    "weight": finding.weight,
+                    "detail": finding.detail[:TEXT_LIMIT],
+                }
+                for finding in verdict.findings
+            ],
         }
-
-    def _verdicts(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "engine": verdict.engine,
-                "outcome": str(verdict.outcome),
-                "reason": verdict.reason[:TEXT_LIMIT],
-                "seconds": round(verdict.seconds, 6),
-                "findings": [
-                    {
-                        "name": finding.name,
-                        "severity": finding.severity.name.lower(),
-                        "weight": finding.weight,
-                        "detail": finding.detail[:TEXT_LIMIT],
-                    }
-                    for finding in verdict.findings
-                ],
-            }
-            for verdict in self._judgement.verdicts
-        ]
+        for verdict in verdicts
+    ]

@@ -4,12 +4,14 @@ One event is one line on stderr. Values under a name of `_SECRETS` are never wri
 """
 
 import atexit
+import datetime as dt
 import json
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final, TextIO, cast
 
+import orjson
 import structlog
 from structlog.typing import Processor, WrappedLogger
 
@@ -33,7 +35,8 @@ _QUIET: Final = {
 _SECRETS: Final = frozenset(
     {"loop_value", "loop_values", "password", "secret", "token", "authorization", "private_key"}
 )
-
+_ORJSON: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+"""Leave to str() what json.dumps leaves to it: orjson would tell a dataclass's fields, those without repr too."""
 
 LAST_MOMENT: Final = 2.0
 """Seconds that the end of the process waits for the log."""
@@ -45,9 +48,17 @@ def get_logger() -> Any:
     return structlog.get_logger()
 
 
+def message(event: str, facts: dict[str, Any]) -> None:
+    """Tell what became of a message: the line of `get_logger().info(event, **facts)` at a tenth of its cost.
+
+    `facts` is the log's from now on, and must hold nothing secret.
+    """
+    _tell(event, facts)
+
+
 def configure(level: str = "info", style: str = "json") -> None:
     """Write what is at least `level` (debug, info, warning, error) to stderr, as "json" or as "text"."""
-    global _outlet  # noqa: PLW0603 - one process has one log
+    global _outlet, _tell  # noqa: PLW0603 - one process has one log
     _outlet = Outlet(sys.stderr)
     render: Processor = _as_text if style == "text" else _as_json
     common: list[Processor] = [
@@ -62,6 +73,7 @@ def configure(level: str = "info", style: str = "json") -> None:
         logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _outlet)),
         cache_logger_on_first_use=True,
     )
+    _tell = _teller(level, render, _outlet)
     _configure_stdlib(level, common, render, _outlet)
     atexit.register(flush)
 
@@ -75,6 +87,27 @@ def flush() -> None:
 def lost() -> int:
     """Lines that could not be written so far."""
     return 0 if _outlet is None else _outlet.lost
+
+
+def _tell_unconfigured(event: str, facts: dict[str, Any]) -> None:
+    get_logger().info(event, **facts)
+
+
+_tell: Callable[[str, dict[str, Any]], None] = _tell_unconfigured
+
+
+def _teller(level: str, render: Processor, outlet: Outlet) -> Callable[[str, dict[str, Any]], None]:
+    """What `message` does, without the layers between a logger and its line."""
+
+    def tell(event: str, facts: dict[str, Any]) -> None:
+        facts["event"], facts["level"] = event, "info"
+        facts["timestamp"] = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
+        outlet.write(cast(str, render(None, "info", facts)) + "\n")
+
+    def be_silent(event: str, facts: dict[str, Any]) -> None:
+        pass
+
+    return tell if _LEVELS[level] <= logging.INFO else be_silent
 
 
 def _configure_stdlib(level: str, common: list[Processor], render: Processor, outlet: Outlet) -> None:
@@ -98,7 +131,13 @@ def _without_secrets(_: WrappedLogger, __: str, event: MutableMapping[str, Any])
 
 
 def _as_json(_: WrappedLogger, __: str, event: Mapping[str, Any]) -> str:
-    return json.dumps(event, default=str)
+    """One line of printable ASCII; orjson is ten times as quick as json, but does not escape what is beyond ASCII."""
+    try:
+        line = orjson.dumps(event, str, _ORJSON).decode()
+    except TypeError:  # a lone surrogate, an integer over 64 bits, a name that is no text
+        line = ""
+    quick = line and line.isascii() and line.isprintable()
+    return line if quick else json.dumps(event, default=str, separators=(",", ":"))
 
 
 def _as_text(_: WrappedLogger, __: str, event: MutableMapping[str, Any]) -> str:

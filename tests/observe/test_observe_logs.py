@@ -1,20 +1,28 @@
 """Logs: one line an event, from us and from libraries, without secrets and without what a terminal obeys."""
 
+import dataclasses
+import datetime as dt
 import json
 import logging
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import example, given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from relay.observe import logs
 
 
 @pytest.fixture
-def configured(capsys):
+def configured(capsys, monkeypatch):
     """Configure logging for one test; `lines()` is what was written to stderr."""
     handlers, level = logging.root.handlers[:], logging.root.level
+    monkeypatch.setattr(logs, "_tell", logs._tell)
     quiet = {name: logging.getLogger(name).level for name in logs._QUIET}
 
     def written():
@@ -87,6 +95,49 @@ def test_values_under_a_secret_name_are_masked(configured):
     (line,) = lines()
     assert "hunter2" not in line
     assert json.loads(line)["password"] == "***"
+
+
+@pytest.mark.parametrize("style", ["json", "text"])
+@pytest.mark.parametrize("level", ["debug", "info", "warning"])
+def test_a_message_has_the_line_of_a_logger(configured, style, level):
+    lines = configured(level, style)
+    facts = {"id": "1", "sender": "é\x1b@x", "size": 5, "seconds": 0.25}
+    logs.get_logger().info("delivered", **facts)
+    logs.message("delivered", dict(facts))
+    told = [re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "now", line) for line in lines()]
+    assert len(told) == (0 if level == "warning" else 2)
+    assert told[:1] == told[1:]
+
+
+def test_a_message_is_told_without_configuration(monkeypatch):
+    monkeypatch.setattr(logs, "_tell", logs._tell_unconfigured)
+    with capture_logs() as told:
+        logs.message("delivered", {"id": "1"})
+    assert told == [{"event": "delivered", "id": "1", "log_level": "info"}]
+
+
+texts = st.text(st.characters())  # lone surrogates and controls too
+values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+
+
+@given(st.dictionaries(texts, values | st.lists(values, max_size=3) | st.dictionaries(texts, values, max_size=3)))
+@example({"": "\x7f", "wide": 2**64, "\ud800": "\u202e"})
+def test_any_event_is_one_line_of_ascii_that_says_the_same(event):
+    line = logs._as_json(None, "", event)
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line) == event
+
+
+@dataclasses.dataclass
+class Holder:
+    name: str
+    secret: str = dataclasses.field(repr=False)
+
+
+def test_what_json_does_not_know_is_told_as_text():
+    event = {"who": Holder("acme", "hunter2"), "at": dt.date(2026, 1, 2), "path": Path("/x")}
+    assert json.loads(logs._as_json(None, "", event)) == {name: str(value) for name, value in event.items()}
 
 
 @pytest.mark.parametrize(
