@@ -1,16 +1,16 @@
 """The database: one engine, transactions that read, transactions that write, migrations. All of it blocks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Table, create_engine, make_url
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.sql.dml import Insert
 
 from relay import replies
 from relay.errors import StoreFailed
@@ -18,6 +18,8 @@ from relay.records import sqlite as sqlite_rules
 
 BUSY_SECONDS = 5.0
 """How long a transaction waits for another process's lock (SQLite)."""
+ROWS = 64
+"""Rows of one INSERT. Drivers keep statements, one for each number of rows that occurred."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -67,11 +69,24 @@ class Store:
         with _door(), self._writing.begin() as connection:
             yield connection
 
-    def insert_once(self, table: Table) -> Insert:
-        """An INSERT that passes over rows that are there already."""
-        if self._engine.dialect.name == "postgresql":
-            return postgresql.insert(table).on_conflict_do_nothing()
-        return sqlite.insert(table).on_conflict_do_nothing()
+    def insert_once(self, connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert `rows`, the values of all columns as a driver takes them, but for those that are there already.
+
+        Many rows with each statement: for each of them a driver gives the interpreter away and must get it back, and
+        the thread that serves mail waits for it.
+        """
+        for at in range(0, len(rows), ROWS):
+            part = rows[at : at + ROWS]
+            connection.exec_driver_sql(self._insert(table, len(part)), tuple(chain.from_iterable(part)))
+
+    def _insert(self, table: Table, count: int) -> str:
+        """INSERT of `count` rows, as SQLite and PostgreSQL both understand it."""
+        dialect = self._engine.dialect
+        quote = dialect.identifier_preparer.quote
+        names = [quote(column.name) for column in table.columns]
+        row = "(" + ", ".join(["?" if dialect.paramstyle == "qmark" else "%s"] * len(names)) + ")"
+        values = ", ".join([row] * count)
+        return f"INSERT INTO {quote(table.name)} ({', '.join(names)}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608
 
     def migrate(self) -> None:
         """Bring the schema up to date, from nothing or from an older one; safe for several processes at once.

@@ -14,13 +14,13 @@ import structlog
 
 from relay.errors import StoreFailed
 from relay.observe import metrics
-from relay.records.model import Record, to_row
+from relay.records.model import Record, to_row, to_values
 from relay.records.schema import revision, scans
 from relay.records.store import Store
 
 GROUP = 500
 """Records of one commit."""
-GROUP_SECONDS = 0.05
+GROUP_SECONDS = 0.2
 """How long a record waits for company."""
 PATIENCE = 30.0
 """Seconds that a record waits for a failing database."""
@@ -110,7 +110,7 @@ class Writer:
         try:
             with self._store.writing() as connection:
                 if records:
-                    connection.execute(self._store.insert_once(scans), [to_row(record) for record in records])
+                    self._store.insert_once(connection, scans, [to_values(record) for record in records])
                 else:
                     connection.execute(revision.update().values(n=revision.c.n))
         except StoreFailed as error:

@@ -2,14 +2,14 @@ import pytest
 from sqlalchemy import text
 
 from relay.records import queries
-from relay.records.model import Record, to_row
+from relay.records.model import Record, to_values
 from relay.records.schema import scans
 from relay.records.store import Store
 
 
 def keep(store: Store, *records: Record) -> None:
     with store.writing() as connection:
-        connection.execute(store.insert_once(scans), [to_row(record) for record in records])
+        store.insert_once(connection, scans, [to_values(record) for record in records])
 
 
 def record(number: int, **facts: str) -> Record:

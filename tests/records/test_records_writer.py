@@ -77,9 +77,9 @@ def test_neighbours_are_committed_together(store, writer, monkeypatch) -> None:
 
 
 def held(real: Callable, hold: threading.Event) -> Callable:
-    def insert(table: object) -> object:
+    def insert(*args: object) -> None:
         hold.wait()
-        return real(table)
+        real(*args)
 
     return insert
 
@@ -256,7 +256,7 @@ def test_a_full_disk(store, writer, told) -> None:
 @pytest.mark.usefixtures("hurry")
 def test_a_driver_that_misbehaves_does_not_end_the_thread(store, writer, told, monkeypatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(store, "insert_once", lambda _: 1 / 0)
+        patched.setattr(store, "insert_once", lambda *_: 1 / 0)
         one = writer(patience=0.05)
         one.put(record(1))
         told.wait("record")
@@ -281,7 +281,7 @@ def test_closing_does_not_wait_for_patience(writer, tmp_path, told) -> None:
 def test_closing_while_the_database_hangs(store, told, monkeypatch) -> None:
     hold, began = threading.Event(), threading.Event()
 
-    def hang(_table: object) -> None:
+    def hang(*_: object) -> None:
         began.set()
         hold.wait()
         raise ZeroDivisionError
