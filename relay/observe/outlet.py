@@ -11,7 +11,7 @@ from typing import TextIO
 
 MOST = 20_000
 """Lines that may wait."""
-COMPANY = 0.02
+COMPANY = 0.1
 """Seconds that a line waits for others: a thread that woke up for each would take the interpreter from the mail."""
 
 
