@@ -1,20 +1,22 @@
 """Mail: the read-only view of one message that engines judge.
 
-Session, Envelope and Content are plain facts; everything parsed (fields, parts, links) is computed on first use and at
-most once, so an engine pays only for what it looks at and two engines never pay twice.
+Session, Envelope and Content are plain facts; everything parsed (fields, parts, origin) is computed on first use and at
+most once, so an engine pays only for what it looks at and two engines never pay twice. Nobody changes any of them; they
+are not frozen because a frozen dataclass costs four times as much to make, and each message makes some.
 """
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Protocol
 
-from verdicts.fields import Fields, Origin
-from verdicts.parts import Part, Reading, Structure
+from verdicts.fields import Fields
+from verdicts.origin import Origin
+from verdicts.parts import Part, Structure
+from verdicts.reading import Reading
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tls:
     """What TLS says of a connection. `names` are the subject names of the client's verified certificate."""
 
@@ -23,7 +25,7 @@ class Tls:
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
     """Facts of one SMTP connection (RFC 5321 section 3.1)."""
 
@@ -37,7 +39,7 @@ class Session:
     tls: Tls | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recipient:
     """One RCPT command: the address without angle brackets, and its DSN parameters as they came (RFC 3461)."""
 
@@ -46,7 +48,7 @@ class Recipient:
     orcpt: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope:
     """One MAIL command and the recipients that were accepted so far (RFC 5321 section 3.3)."""
 
@@ -76,43 +78,59 @@ class Content(Protocol):
         """All bytes as one read-only buffer (a memory map when the draft lies in a file)."""
 
 
-@dataclass(frozen=True)
 class Mail:
     """Session, Envelope and Content of one message, and lazily whatever is parsed of them."""
 
-    session: Session
-    envelope: Envelope
-    content: Content
-    tenant: str = ""
-    cache: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
-    """For what engines want to compute once and share; keyed by "engine:thing"."""
+    __slots__ = ("_fields", "_origin", "_reading", "_structure", "cache", "content", "envelope", "session", "tenant")
 
-    @cached_property
+    def __init__(self, session: Session, envelope: Envelope, content: Content, tenant: str = "") -> None:
+        self.session = session
+        self.envelope = envelope
+        self.content = content
+        self.tenant = tenant
+        self.cache: dict[str, object] = {}
+        """For what engines want to compute once and share; keyed by "engine:thing"."""
+        self._fields: Fields | None = None
+        self._origin: Origin | None = None
+        self._reading: Reading | None = None
+        self._structure: Structure | None = None
+
+    @property
     def fields(self) -> Fields:
         """The header fields of the message, in order (RFC 5322 section 2.2)."""
-        return Fields.parse(self.content.view())
+        if self._fields is None:
+            self._fields = Fields.parse(self.content.view())
+        return self._fields
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All leaf parts of the MIME tree (RFC 2046), nested messages included, within the limits of `parts.py`."""
+        """All leaf parts of the MIME tree (RFC 2046), nested messages included, within the limits of `reading.py`."""
         return self.structure.parts
 
-    @cached_property
+    @property
     def structure(self) -> Structure:
         """The parts, whether there are more of them than the limits allow, and what is wrong with the structure."""
-        return self._reading.structure()
+        if self._structure is None:
+            self._structure = self._read().structure()
+        return self._structure
 
     async def read_structure(self) -> Structure:
         """`structure`, read in steps of about a millisecond between which other messages get their turn."""
-        while self._reading.step():  # noqa: ASYNC110 - it is work, not waiting
-            await asyncio.sleep(0)
+        if self._structure is None:
+            reading = self._read()
+            while reading.step():  # noqa: ASYNC110 - it is work, not waiting
+                await asyncio.sleep(0)
         return self.structure
 
-    @cached_property
-    def _reading(self) -> Reading:
-        return Reading(self.content.view(), self.fields)
-
-    @cached_property
+    @property
     def origin(self) -> Origin:
         """Who handed the message to Microsoft: address and HELO by Microsoft's own evidence, never our TCP peer."""
-        return Origin.of(self.fields)
+        if self._origin is None:
+            self._origin = Origin.of(self.fields)
+        return self._origin
+
+    def _read(self) -> Reading:
+        """The one reading, which engines at work at the same time go on with in turn."""
+        if self._reading is None:
+            self._reading = Reading(self.content.view(), self.fields)
+        return self._reading

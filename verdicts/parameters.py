@@ -33,6 +33,8 @@ class Parameters(NamedTuple):
     """By lower-case name, unquoted; of a repeated name the first one."""
     repeated: frozenset[str]
     """Names that occur again with another value: readers differ on which one counts."""
+    extended: bool
+    """Whether some are in a form of RFC 2231."""
 
     def value(self, name: str) -> bytes:
         """One parameter's value, continuations of RFC 2231 joined and their escapes undone; empty without one."""
@@ -52,6 +54,8 @@ class Parameters(NamedTuple):
 
     def _extended(self, name: str) -> tuple[bytes, str]:
         """The value in one of RFC 2231's forms, and its charset: name*, or name*0, name*1*, ..."""
+        if not self.extended:
+            return b"", ""
         if f"{name}*" in self.values:
             return _unescaped(self.values[f"{name}*"])
         joined, charset = b"", ""
@@ -76,10 +80,12 @@ def parse(value: bytes) -> Parameters:
     repeated: set[str] = set()
     for match in _PARAMETER.finditer(value):
         name = match[1].lower().decode("ascii", "replace")
-        said = _ESCAPED.sub(rb"\1", match[2]) if match[2] is not None else match[3].strip()
+        said = match[3].strip() if match[2] is None else match[2]
+        if b"\\" in said and match[2] is not None:
+            said = _ESCAPED.sub(rb"\1", said)
         if values.setdefault(name, said) != said:
             repeated.add(name)
-    return Parameters(word, values, frozenset(repeated))
+    return Parameters(word, values, frozenset(repeated), b"*" in value)
 
 
 @functools.lru_cache(maxsize=256)

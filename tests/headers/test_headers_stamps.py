@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from relay.headers.folding import folded, harmless
 from relay.headers.stamps import antispam_copy, received
-from verdicts.fields import Fields, Origin
+from verdicts.fields import Fields
 from verdicts.mail import Session, Tls
+from verdicts.origin import Origin
 
 NOON = 1_700_000_000.25
 SESSION = Session("s1", "192.0.2.7", "mail-eus.outbound.protection.outlook.com")

@@ -1,6 +1,7 @@
 import email
 import itertools
 import mmap
+import re
 import tempfile
 import time
 
@@ -8,7 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from verdicts.fields import MAX_FIELDS, Fields, Origin, find_header_end, parse_forefront, searchable, too_many_fields
+from verdicts import fields as fields_module
+from verdicts.fields import MAX_FIELDS, Fields, find_header_end, searchable, too_many_fields
+from verdicts.origin import Origin, parse_forefront
 
 FOREFRONT = (
     b"X-Forefront-Antispam-Report: CIP:63.35.35.123;CTRY:IE;LANG:en;SCL:1;SRV:;IPV:CAL;\r\n"
@@ -19,6 +22,15 @@ PIECES = (
     b"\xff", b"\n\n", b"\r\n\r\n", b"From x: y",
 )  # fmt: skip
 garbage = st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join) | st.binary(max_size=200)
+
+
+def at_once(steps):
+    """What a generator returns."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as over:
+        return over.value
 
 
 @pytest.mark.parametrize(
@@ -98,6 +110,34 @@ def test_spans_tile_the_header_section(message):
 def test_search_by_name_agrees_with_going_through_all(message, name):
     fields = Fields.parse(message)
     assert fields.all(name) == tuple(f for f in fields if f.name.lower() == name.lower().encode())
+
+
+@given(garbage, st.sampled_from(["X-Test", "a", "From", "x"]))
+def test_search_by_name_is_the_same_with_and_without_an_index(message, name):
+    with_index = Fields.parse(message)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fields_module, "_INDEXED", -1)
+        without = Fields.parse(message)
+        assert with_index.all(name) != () or without.first(name) is None
+        expected = without.all(name)
+    assert with_index.all(name) == expected
+    assert with_index.first(name) == (expected[0] if expected else None)
+
+
+@given(garbage, st.integers(2, 40))
+def test_the_header_end_does_not_depend_on_how_far_the_first_look_goes(message, first_look):
+    expected = find_header_end(message)
+    naive = re.search(rb"\A\r?\n|\n\r?\n", message)
+    assert expected == (naive.end() if naive else None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fields_module, "_FIRST_LOOK", first_look)
+        assert find_header_end(message) == expected
+
+
+@given(garbage)
+def test_a_text_among_fields_is_found_in_one_step_as_in_many(message):
+    fields = Fields.parse(message)
+    assert fields.find_text() == at_once(fields.seek_text())
 
 
 @given(garbage, st.binary(max_size=20), st.binary(max_size=20))
@@ -213,12 +253,9 @@ def test_too_many_fields(header, too_many):
 def test_the_body_begins_where_the_standard_library_says(message):
     message = message.replace(b"\r", b"")
     fields = Fields.parse(message)
-    if b"\nFrom " in message or message.startswith(b"From "):
+    parsed = email.message_from_bytes(message)
+    if b"\nFrom " in message or message.startswith(b"From ") or parsed.is_multipart() or b"content-" in message.lower():
         return
-    seeking = fields.seek_text()
-    try:
-        while True:
-            next(seeking)
-    except StopIteration as over:
-        start = fields.end if over.value is None else over.value
-    assert email.message_from_bytes(message).get_payload(decode=True) == message[start:]
+    text = at_once(fields.seek_text())
+    start = fields.end if text is None else text
+    assert parsed.get_payload(decode=True) == message[start:]

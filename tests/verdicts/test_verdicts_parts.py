@@ -3,6 +3,7 @@ import binascii
 import email
 import mmap
 import quopri
+import re
 import tempfile
 import time
 from email.message import EmailMessage, MIMEPart
@@ -12,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verdicts import decoding, parts
+from verdicts import decoding, reading
 from verdicts.decoding import decoded_pieces
 from verdicts.fields import MAX_FIELDS
-from verdicts.parts import MAX_DEPTH, MAX_PARTS, Reading, read_parts, read_structure
+from verdicts.reading import MAX_DEPTH, MAX_PARTS, Reading, read_parts, read_structure
 
 
 def lines(*texts):
@@ -184,22 +185,22 @@ def test_limits_are_told():
     assert not read_structure(mixed(*[lines("", "x")] * MAX_PARTS)).truncated
     assert read_structure(lines("Content-Type: message/rfc822", "") * (MAX_DEPTH + 1) + lines("", "x")).truncated
     assert not read_structure(lines("Content-Type: message/rfc822", "") * MAX_DEPTH + lines("", "x")).truncated
-    long_header = mixed(b"X: " + b"x" * parts.MAX_PART_HEADER_BYTES + lines("", "", "x"))
+    long_header = mixed(b"X: " + b"x" * reading.MAX_PART_HEADER_BYTES + lines("", "", "x"))
     assert read_structure(long_header).truncated
-    within = b"X: " + b"x" * (parts.MAX_PART_HEADER_BYTES - 40) + lines("")
+    within = b"X: " + b"x" * (reading.MAX_PART_HEADER_BYTES - 40) + lines("")
     assert not read_structure(mixed(within + lines("", "x"))).truncated
-    assert read_structure(lines(*["Content-X: y"] * (parts.MAX_CONTENT_FIELDS + 1))).truncated
+    assert read_structure(lines(*["Content-X: y"] * (reading.MAX_CONTENT_FIELDS + 1))).truncated
     assert read_structure(lines(*["X: y"] * (MAX_FIELDS + 1), "", "x")).truncated
 
 
 def test_no_more_than_so_many_candidates(monkeypatch):
-    monkeypatch.setattr(parts, "MAX_CANDIDATES", 10)
+    monkeypatch.setattr(reading, "MAX_CANDIDATES", 10)
     assert read_structure(mixed(lines("", *["--bx"] * 11))).truncated
     assert not read_structure(mixed(lines("", *["--bx"] * 8))).truncated
 
 
 def test_no_more_unpacked_than_so_much(monkeypatch):
-    monkeypatch.setattr(parts, "MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr(reading, "MAX_UNPACKED_BYTES", 1000)
     inner = base64.encodebytes(lines("", "x" * 1000))
     head = lines("Content-Type: message/rfc822", "Content-Transfer-Encoding: base64", "")
     structure = read_structure(head + inner)
@@ -209,15 +210,15 @@ def test_no_more_unpacked_than_so_much(monkeypatch):
 
 def test_a_large_message_is_read_in_short_steps():
     message = mixed(*[lines("", "x" * 5_000_000)] * 6)
-    reading = Reading(message)
+    under_way = Reading(message)
     steps, longest = 0, 0.0
     begun = last = time.perf_counter()
-    while reading.step():
+    while under_way.step():
         now = time.perf_counter()
         steps, longest, last = steps + 1, max(longest, now - last), now
     assert steps >= 10
     assert longest < 0.1  # 0.001 when the machine is idle
-    assert len(reading.structure().parts) == 6
+    assert len(under_way.structure().parts) == 6
     assert time.perf_counter() - begun < 2
 
 
@@ -292,8 +293,35 @@ def test_the_structure_does_not_depend_on_the_window(message, window):
     message = mixed(message, message)
     whole = [(part.start, part.end) for part in read_parts(message)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "_WINDOW", window)
+        patch.setattr(reading, "_WINDOW", window)
         assert [(part.start, part.end) for part in read_parts(message)] == whole
+
+
+LINES = (
+    b"--b\r\n",
+    b"--b\n",
+    b"--b--\r\n",
+    b"--b-",
+    b"--bc\n",
+    b"--b \t\r\n",
+    b"--b\r",
+    b"x\n",
+    b"\n",
+    b"-",
+    b"--b",
+    b"\r\n",
+)
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=20).map(b"".join))
+def test_delimiters_are_the_lines_that_the_grammar_says(body):
+    source = b"A:\n" + body
+    naive = [
+        (match.start() - (source[match.start() - 1 : match.start()] == b"\r"), match.end(), match[1] is not None)
+        for match in re.finditer(rb"\n(?=--b)--b(--)?[ \t]*\r*(?:(?=\n)|\Z)", source)
+    ]
+    found = Reading(source)._delimiters(source, b"b", 3, len(source))
+    assert [(line, behind - (source[behind - 1 : behind] == b"\n"), last) for line, behind, last in found] == naive
 
 
 @given(st.binary(max_size=400), st.integers(1, 70), st.sampled_from([b"\r\n", b"\n", b" \r\n"]), st.integers(4, 64))
