@@ -16,7 +16,8 @@ ENCODINGS = ("base64", "quoted-printable", *UUENCODE)
 
 _UU_PIECE = 4_096  # decoded line by line, and a line may be empty
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET + b"="))
+NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET + b"="))
+"""What decoding skips."""
 _RESTARTS = 64  # paddings in one piece behind which decoding starts anew; an honest body has one at its end
 
 
@@ -42,7 +43,7 @@ def _base64(source: Source, start: int, end: int) -> Iterator[bytes]:
     """
     rest = b""
     for piece in _slices(source, start, end):
-        *padded, last = piece.translate(None, _NOT_BASE64).split(b"=", _RESTARTS)
+        *padded, last = piece.translate(None, NOT_BASE64).split(b"=", _RESTARTS)
         decoded = []
         for segment in padded:
             decoded.append(_last_quad(rest + segment))

@@ -15,6 +15,7 @@ from verdicts.contract import Severity, Unscanned
 from verdicts.engines import testpatterns
 from verdicts.engines.testpatterns import EICAR, GTUBE, TestPatterns
 from verdicts.kit import assert_contract, letter, mail_of, pretend_tools
+from verdicts.reading import read_parts
 
 ENGINE = TestPatterns(TestPatterns.Options(), pretend_tools())
 
@@ -77,6 +78,54 @@ async def test_at_any_offset_of_any_piece(offset, encoding, pattern):
         patch.setattr(decoding, "PIECE", 97)
         patch.setattr(testpatterns, "_WINDOW", 101)
         assert await names(message) == (["GTUBE"] if pattern is GTUBE else ["EICAR"])
+
+
+JUNK = st.sampled_from([b"", b"", b"", b"\r\n", b"\n", b" ", b"!", b"\xff\0", b"=", b"=="])
+
+
+@given(
+    st.binary(max_size=100), st.sampled_from([GTUBE, EICAR, EICAR[:-1], b""]), st.binary(max_size=100),
+    st.integers(1, 100), st.lists(JUNK, min_size=1, max_size=9), st.integers(90, 400),
+)  # fmt: skip
+async def test_base64_is_searched_as_it_would_be_decoded(before, pattern, behind, width, junk, window):
+    """Lines of any length, whatever stands between them, and padding where it should not be."""
+    text = base64.b64encode(before + pattern) + base64.b64encode(behind)
+    lines = [text[at : at + width] + junk[at // width % len(junk)] for at in range(0, len(text), width)]
+    message = b"Content-Transfer-Encoding: base64\r\n\r\n" + b"".join(lines)
+    (part, *_) = read_parts(message)
+    decoded = b"".join(decoding.decoded_pieces(message, part.start, part.end, "base64"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(testpatterns, "_WINDOW", window)
+        expected = [name for name, p in (("GTUBE", GTUBE), ("EICAR", EICAR)) if p in decoded]
+        assert await names(message) == expected
+
+
+@pytest.mark.parametrize("offset", range(3))
+@pytest.mark.parametrize("pattern", [GTUBE, EICAR])
+def test_only_what_may_hold_a_pattern_is_worth_decoding(offset, pattern):
+    def worth(body):
+        (part,) = read_parts(b"Content-Transfer-Encoding: base64\r\n\r\n" + body)
+        steps = testpatterns._worth_decoding(part)
+        try:
+            while True:
+                next(steps)
+        except StopIteration as over:
+            return over.value
+
+    content = bytes(600 + offset) + pattern + bytes(600)
+    assert worth(base64.encodebytes(content))
+    assert worth(base64.b64encode(content[: 600 + offset + len(pattern)]))
+    assert not worth(base64.encodebytes(content.replace(b"-", b"_")))
+    assert not worth(base64.encodebytes(bytes(699)) + b"= \r\n=")
+    assert worth(base64.encodebytes(bytes(700)) + base64.encodebytes(bytes(700)))
+
+
+@given(st.binary(max_size=300), st.integers(0, 300), st.sampled_from([GTUBE, EICAR, GTUBE[1:] + EICAR[1:], b"*"]))
+def test_a_star_leads_to_the_patterns(content, at, pattern):
+    text = content[:at] + pattern + content[at:]
+    for start, end in ((0, len(text)), (at, len(text) + 9), (at + 1, len(text)), (0, at + len(pattern) - 1)):
+        expected = [p for p in (GTUBE, EICAR) if p in text[start:end]]
+        assert list(testpatterns._patterns_in(text, start, end)) == expected
 
 
 async def test_more_parts_than_are_read_is_unscanned():
