@@ -8,7 +8,7 @@ import re
 
 from relay.headers.folding import folded, harmless
 from verdicts.fields import Fields
-from verdicts.mail import Session, Tls
+from verdicts.mail import Session
 
 REPORT = "X-Forefront-Antispam-Report"
 REPORT_COPY = "X-PP-Forefront-Antispam-Report"
@@ -24,7 +24,9 @@ def received(session: Session, node: str, mail_id: str, when: float, *, smtputf8
 
     It never has a "for" clause: with it a copy would tell its reader of a recipient who was in Bcc.
     """
-    passage = _passage(session.helo, session.peer, session.tls, node, _protocol(session, smtputf8))
+    tls = session.tls
+    using = (tls.version, tls.cipher) if tls else None
+    passage = _passage(session.helo, session.peer, using, node, _protocol(session, smtputf8))
     return f"{passage} id {_host(mail_id)};\r\n\t{_date(int(when))}\r\n".encode("ascii")
 
 
@@ -43,11 +45,11 @@ def antispam_copy(fields: Fields) -> bytes | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _passage(helo: str, peer: str, tls: Tls | None, node: str, protocol: str) -> str:
+def _passage(helo: str, peer: str, using: tuple[str, str] | None, node: str, protocol: str) -> str:
     """The Received field up to the id; the messages of one client share it."""
     lines = [
         f"Received: from {_host(helo)} ({_literal(peer)})",
-        *_cipher(tls),
+        *_cipher(using),
         f"\tby {_host(node)} with {protocol}",
     ]
     return "\r\n".join(lines)
@@ -81,5 +83,5 @@ def _protocol(session: Session, smtputf8: bool) -> str:
     return f"ESMTP{secured}" if session.esmtp or secured else "SMTP"
 
 
-def _cipher(tls: Tls | None) -> list[str]:
-    return [f"\t(using {_host(tls.version)} with cipher {_host(tls.cipher)})"] if tls else []
+def _cipher(using: tuple[str, str] | None) -> list[str]:
+    return [f"\t(using {_host(using[0])} with cipher {_host(using[1])})"] if using else []
