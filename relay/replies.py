@@ -6,18 +6,23 @@ and the IANA registry; what is not ours (a next hop's answer) is kept word for w
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Self
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |$)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, which makes a new one cost three times as much
 class Reply:
-    """One SMTP reply (RFC 5321 section 4.2): the code, and each line's text as it stands behind "250-" or "250 "."""
+    """One SMTP reply (RFC 5321 section 4.2): the code, and each line's text as it stands behind "250-" or "250 ".
+
+    A value: nobody changes it.
+    """
 
     code: int
     lines: tuple[str, ...]
+    _wire: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, code: int, enhanced: str, text: str) -> Self:
@@ -46,10 +51,12 @@ class Reply:
         return 500 <= self.code < 600
 
     def wire(self) -> bytes:
-        """The bytes to send, each line ended by CRLF."""
-        lines = self.lines or ("",)
-        text = "".join(f"{self.code}-{line}\r\n" for line in lines[:-1]) + f"{self.code} {lines[-1]}\r\n"
-        return text.encode("utf-8", "surrogateescape")
+        """The bytes to send, each line ended by CRLF; made once, as most replies are said again and again."""
+        if not self._wire:
+            lines = self.lines or ("",)
+            text = "".join(f"{self.code}-{line}\r\n" for line in lines[:-1]) + f"{self.code} {lines[-1]}\r\n"
+            self._wire = text.encode("utf-8", "surrogateescape")
+        return self._wire
 
     def __str__(self) -> str:
         return f"{self.code} " + " / ".join(self.lines)
@@ -136,6 +143,7 @@ NO_ROOM = Reply.of(452, "4.3.1", "Insufficient system storage, try again later")
 MALFORMED = Reply.of(554, "5.6.0", "Message has a bare CR, a bare LF or a NUL")
 
 
+@lru_cache(maxsize=16)
 def banner(name: str) -> Reply:
     """The greeting of the node called `name`."""
     return Reply(220, (f"{name} ESMTP Sluice",))

@@ -2,8 +2,12 @@
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 from relay.intake.options import Network
+
+REMEMBERED = 4_096
+"""Peers whose answers are kept: the same ones come again and again."""
 
 
 class Admission:
@@ -19,9 +23,13 @@ class Admission:
         self._lengths = {
             version: sorted((length for v, length in self._labels if v == version), reverse=True) for version in (4, 6)
         }
+        self._remembered = lru_cache(REMEMBERED)(self._find)
 
     def network_of(self, ip: str) -> str | None:
         """The label of the network that `ip` belongs to; None for a stranger and for what is not an address."""
+        return self._remembered(ip)
+
+    def _find(self, ip: str) -> str | None:
         try:
             address = plain_address(ip)
         except ValueError:
@@ -43,3 +51,17 @@ def plain_address(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         return address.ipv4_mapped
     return address
+
+
+@lru_cache(REMEMBERED)
+def plain_text(peer: str) -> str:
+    """`peer` as it is told everywhere, IPv4-mapped addresses as IPv4; what is no address stays, and is a stranger."""
+    try:
+        return str(plain_address(peer))
+    except ValueError:
+        return peer
+
+
+def inside(peer: str, networks: tuple[Network, ...]) -> bool:
+    """Whether the address `peer` is in one of `networks`."""
+    return bool(networks) and bool(peer) and any(ipaddress.ip_address(peer) in network for network in networks)

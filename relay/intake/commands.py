@@ -48,6 +48,8 @@ def read_mail(argument: str) -> Envelope:
     sender, rest = _address(argument, "FROM:", replies.MAIL_SYNTAX, replies.BAD_SENDER)
     if sender and "@" not in sender:
         raise _wrong(replies.BAD_SENDER)
+    if not rest and argument.isascii():
+        return Envelope(sender)
     values = _parameters(rest, _MAIL)
     smtputf8 = "SMTPUTF8" in values
     _check_utf8(argument, smtputf8=smtputf8)
@@ -67,6 +69,8 @@ def read_rcpt(argument: str, *, smtputf8: bool) -> Recipient:
     address, rest = _address(argument, "TO:", replies.RCPT_SYNTAX, replies.BAD_RECIPIENT)
     if not address:
         raise _wrong(replies.BAD_RECIPIENT)
+    if not rest and argument.isascii():
+        return Recipient(address)
     values = _parameters(rest, _RCPT)
     _check_utf8(argument, smtputf8=smtputf8)
     return Recipient(address, values.get("NOTIFY"), values.get("ORCPT"))

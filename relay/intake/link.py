@@ -15,6 +15,8 @@ TAKE_TIMEOUT = 60.0
 """Seconds that a client gets to take replies that fill the socket's buffer."""
 LINGER = 10.0
 """Seconds that a client gets to take our last words before the connection is cut."""
+LOOK = 10.0
+"""Seconds after which the timer looks at the deadline, at the latest. Not more than LINGER."""
 HANDSHAKE_TIMEOUT = 30.0
 SHUTDOWN_TIMEOUT = 5.0
 
@@ -43,22 +45,23 @@ class Link(asyncio.Protocol):
     """
 
     _tcp: asyncio.Transport
+    # Values here and not in __init__: most connections never set them.
+    ended: bool = False
+    """Nothing more is read or said."""
+    _waiter: asyncio.Future[None] | None = None
+    _drained: asyncio.Future[None] | None = None
+    _hung_up: bool = False
+    _paused: bool = False
+    _secure: bool = False
+    _upgrading: bool = False  # the first data may come before start_tls() has returned the new transport
+    _deadline: float = math.inf
+    _armed: float = math.inf
+    _timer: asyncio.TimerHandle | None = None
 
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
         self.inbox = Inbox()
-        self.ended = False
-        """Nothing more is read or said."""
         self._out: list[bytes] = []
-        self._waiter: asyncio.Future[None] | None = None
-        self._drained: asyncio.Future[None] | None = None
-        self._hung_up = False
-        self._paused = False
-        self._secure = False
-        self._upgrading = False  # the first data may come before start_tls() has returned the new transport
-        self._deadline = math.inf
-        self._armed = math.inf
-        self._timer: asyncio.TimerHandle | None = None
 
     # What the session does.
 
@@ -68,16 +71,23 @@ class Link(asyncio.Protocol):
 
     async def flush(self) -> None:
         """Send what was said; wait while the client does not take it. Raises HungUpError, TooSlowError."""
-        if self._out and not self.ended:
-            self._tcp.write(b"".join(self._out))
-            self._out.clear()
+        self._send()
         if self._drained is not None and not self.ended:
             self.watch(TAKE_TIMEOUT)
             await self._drained
 
+    def _send(self) -> None:
+        out = self._out
+        if out and not self.ended:
+            self._tcp.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+
     async def more(self, seconds: float) -> None:
         """Flush, and wait for more bytes in the inbox. Raises HungUpError, TooSlowError, InterruptedLinkError."""
-        await self.flush()
+        if self._out:
+            self._send()
+        if self._drained is not None:
+            await self.flush()
         if self._hung_up or self.ended:
             raise HungUpError
         if self._paused:
@@ -92,22 +102,21 @@ class Link(asyncio.Protocol):
 
     def watch(self, seconds: float) -> None:
         """From now on the client has `seconds` for what is awaited of it."""
-        self._deadline = self.loop.time() + seconds
-        if self._deadline < self._armed:
+        self._deadline = deadline = self.loop.time() + seconds
+        if deadline < self._armed:
             self._arm()
 
     def interrupt(self) -> bool:
         """Make `more` raise InterruptedLinkError; False when the session does not wait in it."""
         waiting = self._waiter is not None and not self._waiter.done()
-        self._wake(InterruptedLinkError())
+        self._wake(InterruptedLinkError)
         return waiting
 
     def end(self) -> None:
         """Send what was said, and close. What arrives from now on is ignored."""
         if not self.ended:
+            self._send()
             self.ended = True
-            if self._out:
-                self._tcp.write(b"".join(self._out))
             self._tcp.close()
             self.watch(LINGER)
 
@@ -153,11 +162,14 @@ class Link(asyncio.Protocol):
         """Bytes arrived."""
         if self.ended:
             return
-        self.inbox.put(data)
-        if self.inbox.size > HIGH_WATER and not self._paused and not self._upgrading:
+        inbox = self.inbox
+        inbox.put(data)
+        if inbox.size > HIGH_WATER and not self._paused and not self._upgrading:
             self._paused = True
             self._tcp.pause_reading()
-        self._wake(None)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def eof_received(self) -> bool:
         """The client will send nothing more. In plaintext we may still answer what it sent before."""
@@ -185,10 +197,10 @@ class Link(asyncio.Protocol):
     def _leave(self) -> None:
         if not self._hung_up:
             self._hung_up = True
-            self._wake(HungUpError())
+            self._wake(HungUpError)
             self.client_left()
 
-    def _wake(self, error: LinkError | None) -> None:
+    def _wake(self, error: type[LinkError]) -> None:
         _settle(self._waiter, error)
 
     def _wake_drained(self) -> None:
@@ -198,8 +210,9 @@ class Link(asyncio.Protocol):
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._armed = self._deadline
-        self._timer = self.loop.call_at(self._deadline, self._on_timer)
+        # Never far ahead: the next deadlines may be nearer, and then need no other timer.
+        self._armed = min(self._deadline, self.loop.time() + LOOK)
+        self._timer = self.loop.call_at(self._armed, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -211,8 +224,8 @@ class Link(asyncio.Protocol):
         elif self.ended:
             self._tcp.abort()
         elif self._waiter is not None or self._drained is not None:
-            _settle(self._waiter, TooSlowError())
-            _settle(self._drained, TooSlowError())
+            _settle(self._waiter, TooSlowError)
+            _settle(self._drained, TooSlowError)
         else:
             self.time_passed()
 
@@ -224,7 +237,7 @@ def _open(transport: asyncio.Transport | None) -> asyncio.Transport:
     return transport
 
 
-def _settle(future: asyncio.Future[None] | None, error: LinkError | None) -> None:
+def _settle(future: asyncio.Future[None] | None, error: type[LinkError] | None) -> None:
     if future is not None and not future.done():
         if error is None:
             future.set_result(None)

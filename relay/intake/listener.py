@@ -39,7 +39,8 @@ class Listener:
         """Accept connections on `sockets`, which are bound."""
         loop = asyncio.get_running_loop()
         for sock in sockets:
-            self._servers.append(await loop.create_server(lambda: SmtpServer(self._service), sock=sock, backlog=1024))
+            server = await loop.create_server(lambda: SmtpServer(self._service, loop), sock=sock, backlog=1024)
+            self._servers.append(server)
 
     def reconfigure(self, options: IntakeOptions, admission: Admission) -> None:
         """New sessions follow `options` and `admission`; open ones keep what they began with."""

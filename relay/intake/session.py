@@ -6,10 +6,8 @@ connection. What a command means is in `commands.py`, what bytes mean in `reader
 """
 
 import asyncio
-import base64
-import os
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
+from functools import lru_cache
 from typing import cast
 
 import structlog
@@ -18,13 +16,14 @@ from aiosmtpd.smtp import SMTP
 from relay import replies
 from relay.errors import Refused, SluiceError
 from relay.intake import commands
-from relay.intake.admission import plain_address
+from relay.intake.admission import inside, plain_text
+from relay.intake.answer import LateReplyError
 from relay.intake.certificates import certificate_names
 from relay.intake.link import HungUpError, InterruptedLinkError, LinkError, TooSlowError
-from relay.intake.options import Network
 from relay.intake.proxy import ProxyHeaderError, read_header
 from relay.intake.service import Service
-from relay.intake.transaction import LateReplyError, Transactions, no_argument
+from relay.intake.transaction import Transactions, no_argument
+from relay.replies import Reply
 from verdicts.mail import Tls
 
 PROXY_TIMEOUT = 5.0
@@ -39,11 +38,12 @@ log = structlog.get_logger("relay.intake")
 class SmtpServer(Transactions, SMTP):
     """The session of one connection: an asyncio protocol with one coroutine that takes command after command."""
 
-    def __init__(self, service: Service) -> None:
-        Transactions.__init__(self, service, base64.b32encode(os.urandom(8))[:13].decode().lower())  # and not SMTP's
+    _admitted: bool = False
+    _entered: str | None = None  # the peer that the session is counted for
+
+    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        Transactions.__init__(self, service, loop)  # and not SMTP's
         self._tasks: set[asyncio.Task[None]] = set()
-        self._admitted = False
-        self._entered: str | None = None  # the peer that the session is counted for
 
     # The connection.
 
@@ -100,9 +100,25 @@ class SmtpServer(Transactions, SMTP):
         if not self._admitted:
             await self._admit()
             self._admitted = True
+        inbox, longest, idle_timeout = self.inbox, self._options.max_command_bytes, self._options.idle_timeout
+        sessions = self._service.sessions
         taken = 0
         while not self.ended:
-            await self._step()
+            try:
+                line = inbox.line(longest)
+                if line is None:
+                    if sessions.draining and self._envelope is None:
+                        raise InterruptedLinkError
+                    await self.more(idle_timeout)
+                    continue
+                await self._obey(line)
+            except LinkError:
+                raise
+            except SluiceError as error:
+                self._refuse(error)
+            except Exception:
+                self.say(replies.LOCAL_FAILURE)
+                log.exception("session failed", session=self._id, peer=self._peer)
             taken += 1
             if taken % TURN == 0:
                 await self.flush()
@@ -113,8 +129,8 @@ class SmtpServer(Transactions, SMTP):
         options, service = self._options, self._service
         service.sessions.enter(self, options.max_sessions)
         name = self._tcp.get_extra_info("peername")
-        self._peer = _plain(str(name[0]) if name else "")
-        from_balancer = _inside(self._peer, options.proxy_networks)
+        self._peer = plain_text(str(name[0]) if name else "")
+        from_balancer = inside(self._peer, options.proxy_networks)
         # A balancer's own health check may look around, and send mail only where its address is admitted.
         health_check = from_balancer and not await self._read_proxy_header()
         self._network = service.admission.network_of(self._peer)
@@ -142,31 +158,13 @@ class SmtpServer(Transactions, SMTP):
         self.inbox.unread(data[header.used :])
         if header.peer is None:
             return False
-        self._peer = _plain(header.peer)
+        self._peer = plain_text(header.peer)
         return True
 
     # Commands.
 
-    async def _step(self) -> None:
-        """Take one command."""
-        try:
-            await self._obey(await self._next_line())
-        except LinkError:
-            raise
-        except SluiceError as error:
-            self._refuse(error)
-        except Exception:
-            self.say(replies.LOCAL_FAILURE)
-            log.exception("session failed", session=self._id, peer=self._peer)
-
-    async def _next_line(self) -> bytes:
-        while (line := self.inbox.line(self._options.max_command_bytes)) is None:
-            if self._service.sessions.draining and self._envelope is None:
-                raise InterruptedLinkError
-            await self.more(self._options.idle_timeout)
-        return line
-
-    async def _obey(self, line: bytes) -> None:
+    def _obey(self, line: bytes) -> Awaitable[None]:
+        """What is to be awaited for the command in `line`. Raises Refused."""
         verb, _, rest = line.partition(b" ")
         command = _COMMANDS.get(verb.upper())
         if command is None:
@@ -175,25 +173,20 @@ class SmtpServer(Transactions, SMTP):
             argument = rest.decode().strip(" ")
         except UnicodeDecodeError as error:
             raise Refused(replies.NOT_UTF8, "syntax") from error
-        await command(self, argument)
+        return command(self, argument)
 
     async def _hello(self, argument: str, *, esmtp: bool) -> None:
         helo = commands.read_greeting(argument)
         await self._abandon()
         self._helo, self._esmtp, self._facts = helo, esmtp, None
-        self._tell_idler(replies.hello(self._options.name, self._extensions() if esmtp else ()))
+        tls_offered = self._tls is None and self._service.tls() is not None
+        self._tell_idler(_hello(self._options.name, self._options.max_message_bytes if esmtp else None, tls_offered))
 
     async def _ehlo(self, argument: str) -> None:
         await self._hello(argument, esmtp=True)
 
     async def _helo_command(self, argument: str) -> None:
         await self._hello(argument, esmtp=False)
-
-    def _extensions(self) -> list[str]:
-        extensions = [f"SIZE {self._options.max_message_bytes}", *EXTENSIONS]
-        if self._tls is None and self._service.tls() is not None:
-            extensions.append("STARTTLS")
-        return extensions
 
     async def _starttls(self, argument: str) -> None:
         no_argument(argument)
@@ -237,16 +230,12 @@ class SmtpServer(Transactions, SMTP):
         self._tell_idler(replies.HELP)
 
 
-def _plain(peer: str) -> str:
-    """`peer` as it is told everywhere, IPv4-mapped addresses as IPv4; what is no address stays, and is a stranger."""
-    try:
-        return str(plain_address(peer))
-    except ValueError:
-        return peer
-
-
-def _inside(peer: str, networks: tuple[Network, ...]) -> bool:
-    return bool(networks) and bool(peer) and any(ip_address(peer) in network for network in networks)
+@lru_cache(maxsize=16)
+def _hello(name: str, size: int | None, tls_offered: bool) -> Reply:
+    """The reply to EHLO, and without a `size` to HELO."""
+    if size is None:
+        return replies.hello(name)
+    return replies.hello(name, (f"SIZE {size}", *EXTENSIONS, *(("STARTTLS",) if tls_offered else ())))
 
 
 _COMMANDS: dict[bytes, Callable[[SmtpServer, str], Awaitable[None]]] = {

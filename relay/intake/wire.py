@@ -63,7 +63,7 @@ class Inbox:
 
         Raises Refused for a line longer than `limit` bytes (CRLF not counted), or with a bare LF, CR or NUL in it.
         """
-        if self._skipping and not self._skip():
+        if not self.size or (self._skipping and not self._skip()):
             return None
         while self._chunks:
             head, at = self._chunks[0], self._at
@@ -73,7 +73,10 @@ class Inbox:
                 self._refuse(replies.LINE_TOO_LONG)
             if end > at and head[end - 1] == 13:
                 self._advance(length + 1)
-                return _checked(head[at : end - 1])
+                line = head[at : end - 1]
+                if b"\r" in line or b"\0" in line:
+                    raise Refused(replies.BAD_LINE, "syntax")
+                return line
             if end >= 0:
                 self._advance(length + 1)
                 self._refuse(replies.BAD_LINE)
@@ -115,9 +118,3 @@ class Inbox:
             if kept and not self._merge():
                 return False
         return False
-
-
-def _checked(line: bytes) -> bytes:
-    if b"\r" in line or b"\0" in line:
-        raise Refused(replies.BAD_LINE, "syntax")
-    return line

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from relay.errors import NextHopFailed, Refused
-from relay.intake import transaction
+from relay.intake import told
 from relay.replies import Reply
 
 
@@ -368,7 +368,7 @@ async def test_limits_of_recipients_and_errors(serve):
 
 @pytest.mark.parametrize("command", ["NOOP", "RSET", "HELP", "VRFY x", "EHLO x", "HELO x"])
 async def test_commands_that_lead_nowhere_become_errors(serve, monkeypatch, command):
-    monkeypatch.setattr(transaction, "IDLE_COMMANDS", 4)
+    monkeypatch.setattr(told, "IDLE_COMMANDS", 4)
     house = await serve(max_errors=2)
     client = await house.connect()
     await client.reply()
@@ -379,7 +379,7 @@ async def test_commands_that_lead_nowhere_become_errors(serve, monkeypatch, comm
 
 
 async def test_a_message_forgives_the_commands_that_led_nowhere(serve, monkeypatch):
-    monkeypatch.setattr(transaction, "IDLE_COMMANDS", 4)
+    monkeypatch.setattr(told, "IDLE_COMMANDS", 4)
     house = await serve(max_errors=1)
     client = await house.connect()
     await client.hello()

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from relay.intake import link, listener, session, transaction
+from relay.intake import answer, link, listener, session, told
 from relay.intake.admission import Admission
 from relay.observe.metrics import REFUSED
 from relay.replies import Reply
@@ -162,7 +162,7 @@ async def test_a_client_that_closes_its_side_hears_what_it_asked(serve):
 async def test_a_client_that_takes_no_replies_is_cut_and_they_do_not_pile_up(serve, monkeypatch):
     monkeypatch.setattr(link, "TAKE_TIMEOUT", 0.05)
     monkeypatch.setattr(link, "LINGER", 0.05)
-    monkeypatch.setattr(transaction, "IDLE_COMMANDS", 1_000_000)
+    monkeypatch.setattr(told, "IDLE_COMMANDS", 1_000_000)
     house = await serve(idle_timeout=600.0)
     _, writer = await asyncio.open_connection(*house.address, limit=10)
     sock = writer.get_extra_info("socket")
@@ -184,7 +184,7 @@ async def test_a_client_that_takes_no_replies_is_cut_and_they_do_not_pile_up(ser
     [(b"RCPT TO:<a@b>\r\n", 1), (b"RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nBDAT 1\r\nx", 0.75)],
 )
 async def test_a_flood_of_commands_leaves_the_others_their_turn(serve, monkeypatch, commands, each):
-    monkeypatch.setattr(transaction, "IDLE_COMMANDS", 1_000_000)
+    monkeypatch.setattr(told, "IDLE_COMMANDS", 1_000_000)
     house = await serve(max_recipients=1_000_000)
     client = await house.connect()
     await client.hello()
@@ -202,7 +202,7 @@ async def test_a_flood_of_commands_leaves_the_others_their_turn(serve, monkeypat
 
 
 async def test_a_flood_that_is_not_read_waits_in_the_socket(serve, monkeypatch):
-    monkeypatch.setattr(transaction, "IDLE_COMMANDS", 1_000_000)
+    monkeypatch.setattr(told, "IDLE_COMMANDS", 1_000_000)
     house = await serve(max_message_bytes=50_000_000, max_bytes_in_flight=100_000_000)
     house.said.release = asyncio.Event()
     client = await house.connect()
@@ -305,7 +305,7 @@ async def test_a_session_ends_when_reset_and_log_fail(serve, monkeypatch):
     house.said.replies = {"reset": RuntimeError("broken")}
     client = await house.connect()
     await client.begin()
-    monkeypatch.setattr(transaction, "log", BrokenLog())
+    monkeypatch.setattr(answer, "log", BrokenLog())
     await client.talk("C: QUIT\nS: 221\nS: EOF")
     await house.empty()
 
