@@ -1,12 +1,14 @@
 """The way of a message from its last byte to the reply, and what may end it from outside."""
 
+import asyncio
+
 import structlog
 
 from relay import replies
 from relay.errors import SluiceError
 from relay.intake.draft import Draft
 from relay.intake.link import HungUpError, LinkError
-from relay.intake.service import Conversation
+from relay.intake.service import Conversation, Service
 from relay.intake.told import Told
 from relay.observe.metrics import BYTES, SIZE, STAGE_SECONDS
 from relay.replies import Reply
@@ -23,12 +25,14 @@ class LateReplyError(LinkError):
 class Answered(Told):
     """A link with at most one transaction at a time, whose message gets one reply."""
 
-    _conversation: Conversation | None = None
-    _envelope: Envelope | None = None  # not None: a transaction is open
-    _draft: Draft | None = None
-    _accepted: int = 0
-    _started: float | None = None  # when DATA or the first BDAT came
-    _replying: bool = False  # message() runs and the client waits for its reply
+    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(service, loop)
+        self._conversation: Conversation | None = None
+        self._envelope: Envelope | None = None  # not None: a transaction is open
+        self._draft: Draft | None = None
+        self._accepted = 0
+        self._started: float | None = None  # when DATA or the first BDAT came
+        self._replying = False  # message() runs and the client waits for its reply
 
     # What happens to it from outside.
 

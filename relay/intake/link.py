@@ -45,23 +45,23 @@ class Link(asyncio.Protocol):
     """
 
     _tcp: asyncio.Transport
-    # Values here and not in __init__: most connections never set them.
-    ended: bool = False
-    """Nothing more is read or said."""
-    _waiter: asyncio.Future[None] | None = None
-    _drained: asyncio.Future[None] | None = None
-    _hung_up: bool = False
-    _paused: bool = False
+    # Set seldom. The others are not here: Python reads an attribute that the class has too at half the speed.
     _secure: bool = False
     _upgrading: bool = False  # the first data may come before start_tls() has returned the new transport
-    _deadline: float = math.inf
-    _armed: float = math.inf
-    _timer: asyncio.TimerHandle | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.inbox = Inbox()
+        self.ended = False
+        """Nothing more is read or said."""
         self._out: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._hung_up = False
+        self._paused = False
+        self._deadline = math.inf
+        self._armed = math.inf
+        self._timer: asyncio.TimerHandle | None = None
 
     # What the session does.
 

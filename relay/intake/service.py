@@ -1,7 +1,6 @@
 """What all sessions of a worker share, and who of them is there."""
 
 import ssl
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -60,7 +59,7 @@ class Sessions:
     members: set[Member] = field(default_factory=set)
     when_empty: Callable[[], object] | None = None
     """Called each time that the last session ends."""
-    _peers: Counter[str] = field(default_factory=Counter)
+    _peers: dict[str, int] = field(default_factory=dict)
 
     def enter(self, session: Member, limit: int) -> None:
         """A connection is there. Raises Refused when there are more than `limit` or none is wanted."""
@@ -74,8 +73,8 @@ class Sessions:
 
     def enter_peer(self, peer: str, limit: int) -> None:
         """Its peer is known. Raises Refused when the peer has more than `limit`."""
-        self._peers[peer] += 1
-        if self._peers[peer] > limit:
+        count = self._peers[peer] = self._peers.get(peer, 0) + 1
+        if count > limit:
             raise Refused(replies.TOO_MANY_SESSIONS, "too_many_sessions_of_peer")
 
     def leave(self, session: Member, peer: str | None) -> None:
@@ -83,9 +82,9 @@ class Sessions:
         self.members.discard(session)
         SESSIONS_OPEN.dec()
         if peer is not None:
-            self._peers[peer] -= 1
-            if not self._peers[peer]:
-                del self._peers[peer]
+            left = self._peers.pop(peer) - 1
+            if left:
+                self._peers[peer] = left
         if self.when_empty is not None and not self.members:
             self.when_empty()
 

@@ -100,16 +100,13 @@ class SmtpServer(Transactions, SMTP):
         if not self._admitted:
             await self._admit()
             self._admitted = True
-        inbox, longest, idle_timeout = self.inbox, self._options.max_command_bytes, self._options.idle_timeout
-        sessions = self._service.sessions
+        inbox, longest = self.inbox, self._options.max_command_bytes
         taken = 0
         while not self.ended:
             try:
                 line = inbox.line(longest)
                 if line is None:
-                    if sessions.draining and self._envelope is None:
-                        raise InterruptedLinkError
-                    await self.more(idle_timeout)
+                    await self._next_bytes()
                     continue
                 await self._obey(line)
             except LinkError:
@@ -162,6 +159,12 @@ class SmtpServer(Transactions, SMTP):
         return True
 
     # Commands.
+
+    def _next_bytes(self) -> Awaitable[None]:
+        """What is to be awaited for more of a command. Raises InterruptedLinkError when the next is not wanted."""
+        if self._service.sessions.draining and self._envelope is None:
+            raise InterruptedLinkError
+        return self.more(self._options.idle_timeout)
 
     def _obey(self, line: bytes) -> Awaitable[None]:
         """What is to be awaited for the command in `line`. Raises Refused."""

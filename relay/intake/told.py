@@ -29,16 +29,15 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
 class Told(Link):
     """A link whose client is told things, and whose errors are counted."""
 
-    _peer: str = ""
-    _errors: int = 0
-    _idle_commands: int = 0  # since the last message, as the next
-    _refused_recipients: int = 0
-
     def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._service = service
         self._options = service.options
         self._id = next(_session_ids)
+        self._peer = ""
+        self._errors = 0
+        self._idle_commands = 0  # since the last message, as the next
+        self._refused_recipients = 0
 
     def _tell(self, reply: Reply) -> None:
         """Say `reply`. 421 means that the connection closes (RFC 5321 section 3.8); so do too many refusals."""

@@ -1,5 +1,6 @@
 """The mail transactions of one connection: MAIL, RCPT, DATA and BDAT (RFC 5321, RFC 3030)."""
 
+import asyncio
 from collections.abc import Awaitable
 
 from relay import replies
@@ -10,6 +11,7 @@ from relay.intake.certificates import any_matches
 from relay.intake.draft import Draft, expected_size
 from relay.intake.link import TooSlowError
 from relay.intake.reader import ChunkReader, DataReader, Reader
+from relay.intake.service import Service
 from relay.intake.transfer import receive
 from verdicts.mail import Session, Tls
 
@@ -21,12 +23,14 @@ is closed instead."""
 class Transactions(Answered):
     """A link whose client sends mail, one transaction after the other."""
 
-    # Who the client is.
-    _network: str | None = None
-    _helo: str = ""
-    _esmtp: bool = True
-    _tls: Tls | None = None
-    _facts: Session | None = None  # all of this, as one value; None when it has changed
+    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(service, loop)
+        # Who the client is.
+        self._network: str | None = None
+        self._helo = ""
+        self._esmtp = True
+        self._tls: Tls | None = None
+        self._facts: Session | None = None  # all of this, as one value; None when it has changed
 
     async def _mail(self, argument: str) -> None:
         self._check_mail_allowed()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.intake.admission import Admission
+from relay.intake.admission import Admission, inside, plain_text
 from relay.intake.certificates import any_matches, certificate_names
 from relay.intake.microsoft import read_ranges, shipped
 from relay.intake.proxy import V1_LIMIT, V2_LIMIT, ProxyHeaderError, read_header
@@ -181,3 +181,24 @@ def test_names_of_a_certificate():
     assert certificate_names({"subject": subject}) == ("cn.example",)
     assert certificate_names({"subject": subject, "subjectAltName": (("DNS", "a"), ("IP Address", "::1"))}) == ("a",)
     assert certificate_names({}) == certificate_names(None) == ()
+
+
+@pytest.mark.parametrize(
+    ("peer", "text"),
+    [("::ffff:192.0.2.1", "192.0.2.1"), ("FE80::1%eth0", "fe80::1"), ("/run/socket", "/run/socket"), ("", "")],
+)
+def test_peers_as_text(peer, text):
+    assert [plain_text(peer) for _ in range(2)] == [text, text]
+
+
+def test_two_admissions_do_not_share_what_they_remember():
+    first, second = (Admission([(ipaddress.ip_network("192.0.2.0/24"), label)]) for label in ("one", "two"))
+    assert [admission.network_of("192.0.2.1") for admission in (first, second, first)] == ["one", "two", "one"]
+
+
+def test_what_is_no_address_is_inside_nothing():
+    networks = (ipaddress.ip_network("192.0.2.0/24"),)
+    assert inside("192.0.2.1", networks)
+    assert not inside("192.0.3.1", networks)
+    assert not inside("", networks)
+    assert not inside("/run/socket", ())

@@ -29,6 +29,17 @@ async def test_idle_is_421(serve):
     assert refused("idle") == before + 1
 
 
+async def test_the_timer_looks_often_and_ends_the_session_only_at_its_deadline(serve, monkeypatch):
+    monkeypatch.setattr(link, "LOOK", 0.01)
+    house = await serve(idle_timeout=0.2)
+    client = await house.connect()
+    await client.talk("S: 220")
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    await client.talk("S: 421 4.4.2\nS: EOF")
+    assert loop.time() - begin >= 0.15
+
+
 async def test_idle_in_a_transaction_resets_it(serve):
     house = await serve(idle_timeout=0.1)
     client = await house.connect()
