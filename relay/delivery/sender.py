@@ -7,16 +7,20 @@ BATCH: Final = 65_536
 """Bytes that small pieces are gathered into: one write instead of many, and one TLS record row instead of many."""
 
 
-def data_pieces(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def data_pieces(pieces: Iterable[bytes], *, dotted: bool = True) -> Iterator[bytes]:
     """The body for DATA: dot-stuffed and ended (RFC 5321 sections 4.5.2 and 4.1.1.4).
 
-    Content that does not end with CRLF gets one: DATA cannot say otherwise (only BDAT can).
+    `dotted`: False when it is known that no line of it begins with a dot. Content that does not end with CRLF gets one:
+    DATA cannot say otherwise (only BDAT can).
     """
     tail = b"\r\n"  # the body begins at the start of a line
     for piece in pieces:
         if not piece:
             continue
-        yield from _stuffed(tail, piece)
+        if dotted and b"." in piece:  # to look for one byte costs next to nothing
+            yield from _stuffed(tail, piece)
+        else:
+            yield piece
         tail = piece[-2:] if len(piece) > 1 else tail[-1:] + piece
     yield b".\r\n" if tail == b"\r\n" else b"\r\n.\r\n"
 

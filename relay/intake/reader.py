@@ -4,6 +4,7 @@ DATA ends at CRLF.CRLF and at nothing else (RFC 5321 section 4.1.1.4): each othe
 end (LF.LF, LF.CRLF, CR.CR, CRLF.CR, CRLF NUL . CRLF ...) is content here, and `LineAudit` tells that it is there.
 """
 
+import io
 import sys
 from typing import Protocol
 
@@ -14,6 +15,8 @@ class Reader(Protocol):
     done: bool
     rest: bytes
     """After the end: what belongs to the next command."""
+    dotted: bool
+    """Whether a line of the content may begin with a dot."""
 
     @property
     def wanted(self) -> int:
@@ -26,11 +29,12 @@ class Reader(Protocol):
 class DataReader:
     """A DATA body. After `done`, `rest` is what came behind the end."""
 
-    __slots__ = ("_before", "_held", "done", "rest")
+    __slots__ = ("_before", "_held", "done", "dotted", "rest")
 
     def __init__(self) -> None:
         self.done = False
         self.rest = b""
+        self.dotted = False
         self._before = b"\r\n"  # the last content bytes that matter: CRLF at the start of a line, or CR, or nothing
         self._held = b""  # a dot at the start of a line, or a dot and CR: what it means is not known yet
 
@@ -43,15 +47,17 @@ class DataReader:
         """The content in the next wire bytes, free of dot-stuffing; `data` itself where nothing must change."""
         if self._held:
             data, self._held = self._held + data, b""
-        dot = self._first_dot(data)
+        dot = self._first_dot(data) if b"." in data else -1  # to look for one byte costs next to nothing
         if dot < 0:
             return self._keep(data)
         if data.startswith(b".\r\n", dot):
             return self._end(data, dot)
         end = data.find(b"\r\n.\r\n", dot)
         if end >= 0:
+            self.dotted = True
             return self._end(data, end + 2, dot)
         held = _unfinished(data, dot)
+        self.dotted = self.dotted or dot < held
         self._held = data[held:]
         return self._keep(_unstuffed(data[:held], dot))
 
@@ -99,9 +105,10 @@ def _unstuffed(data: bytes, dot: int) -> bytes:
 class ChunkReader:
     """One BDAT chunk of `size` bytes (RFC 3030): nothing in it means anything."""
 
-    __slots__ = ("_left", "done", "rest")
+    __slots__ = ("_left", "done", "dotted", "rest")
 
     def __init__(self, size: int) -> None:
+        self.dotted = True  # nobody looks
         self._left = size
         self.done = size == 0
         self.rest = b""
@@ -122,12 +129,13 @@ class ChunkReader:
 
 
 class LineAudit:
-    """Tells whether content has bare CR or LF or a NUL in it, by counting: no byte is looked at in Python."""
+    """Tells whether content has bare CR or LF or a NUL in it; no byte is looked at in Python."""
 
-    __slots__ = ("_after_cr", "_crlf", "_crs", "_lfs", "nul")
+    __slots__ = ("_after_cr", "_decoder", "nul")
 
     def __init__(self) -> None:
-        self._crs = self._lfs = self._crlf = 0
+        # Of what Python has, this sees the line ends fastest: in one pass, cuts between CR and LF included.
+        self._decoder = io.IncrementalNewlineDecoder(None, translate=False)
         self._after_cr = False
         self.nul = False
 
@@ -135,13 +143,11 @@ class LineAudit:
         """The next bytes of the content."""
         if not content:
             return
-        self._crs += content.count(b"\r")
-        self._lfs += content.count(b"\n")
-        self._crlf += content.count(b"\r\n") + (self._after_cr and content[0] == 10)
-        self._after_cr = content[-1] == 13
+        self._decoder.decode(str(content, "latin-1"))
+        self._after_cr = content[-1] == 13  # which the decoder keeps to itself until it knows what follows
         self.nul = self.nul or b"\0" in content
 
     @property
     def bare(self) -> bool:
         """Whether some CR or LF was not part of a CRLF."""
-        return not self._crs == self._crlf == self._lfs
+        return self._after_cr or self._decoder.newlines not in {None, "\r\n"}

@@ -35,6 +35,12 @@ def test_data_arrives_as_it_was_however_it_is_cut(content, data):
     assert unstuffed(b"".join(data_pieces(pieces))) == (ended, b"")
 
 
+@given(CONTENT.filter(lambda content: b"\r\n." not in b"\r\n" + content), st.data())
+def test_what_has_no_dot_at_the_start_of_a_line_is_the_same_without_looking(content, data):
+    pieces = cut(data, content)
+    assert b"".join(data_pieces(pieces, dotted=False)) == b"".join(data_pieces(pieces))
+
+
 def test_content_that_needs_no_stuffing_is_not_copied():
     piece = b"x" * 1000 + b"\r\n"
     assert next(iter(data_pieces([piece]))) is piece

@@ -104,6 +104,29 @@ def test_audit_counts_across_cuts(content, cuts):
     assert audit.nul == (b"\0" in content)
 
 
+@given(PIECES.map(b"".join), CUTS)
+def test_a_reader_that_saw_no_dot_at_the_start_of_a_line_gave_none(wire, cuts):
+    reader = DataReader()
+    content, _ = read(reader, wire, cuts)
+    if not reader.dotted:
+        assert b"\r\n." not in b"\r\n" + content
+    elif len(wire) < 100 and not cuts:
+        assert b"\r\n." in b"\r\n" + wire
+
+
+@pytest.mark.parametrize("cuts", [(), range(1, 40)])
+@pytest.mark.parametrize(("wire", "dotted"), [(b"a.b\r\nc\r\n.\r\n", False), (b"a\r\n..\r\n.\r\n", True)])
+def test_the_end_of_the_data_is_no_dot_of_the_content(wire, dotted, cuts):
+    reader = DataReader()
+    read(reader, wire, cuts)
+    assert reader.done
+    assert reader.dotted == dotted
+
+
+def test_nobody_looks_for_dots_in_a_chunk():
+    assert ChunkReader(1).dotted
+
+
 @given(st.binary(max_size=100), st.integers(0, 100), CUTS)
 def test_chunks_are_taken_by_their_size(wire, size, cuts):
     reader = ChunkReader(size)
