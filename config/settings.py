@@ -78,8 +78,8 @@ class Smtp(_Table):
     """Longest command line."""
     max_bytes_in_flight: int = Field(1_000_000_000, ge=65_536)
     """Message bytes that the node holds, in memory and in temporary files, shared likewise; above it 452 4.3.1."""
-    memory_bytes: int = Field(262_144, ge=0)
-    """Bytes of one message kept in memory; what is larger goes to an unlinked temporary file."""
+    memory_bytes: int = Field(67_108_864, ge=0)
+    """Message bytes that one worker keeps in memory; what has no room there goes to unlinked temporary files."""
     idle_timeout: Seconds = 600.0
     """Seconds that a client may stay silent between commands (Exchange Online expects 10 minutes)."""
     data_timeout: Seconds = 180.0

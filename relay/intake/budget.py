@@ -1,9 +1,9 @@
-"""The budget of message bytes that one worker holds at a time."""
+"""What one worker may hold of messages: so many bytes in all, and so many of them in memory."""
 
 from relay.observe.metrics import BYTES_IN_FLIGHT
 
 
-class Budget:
+class Pool:
     """At most `limit` bytes are reserved at any time; `used` are."""
 
     __slots__ = ("limit", "used")
@@ -18,13 +18,47 @@ class Budget:
 
     def reserve(self, count: int) -> bool:
         """Take `count` bytes; False, and nothing is taken, when that would be too many."""
-        if not self.has_room(count):
+        if self.used + count > self.limit:
             return False
         self.used += count
-        BYTES_IN_FLIGHT.inc(count)
         return True
 
     def release(self, count: int) -> None:
         """Give back `count` bytes."""
         self.used -= count
+
+
+class Memory(Pool):
+    """The bytes that lie in memory. Large drafts leave the last quarter to small ones, which then need no file."""
+
+    __slots__ = ()
+
+    def has_large_room(self, count: int) -> bool:
+        """Whether `count` bytes of a large draft could be reserved now."""
+        return self.has_room(count + self.limit // 4)
+
+    def reserve_large(self, count: int) -> bool:
+        """Take `count` bytes for a large draft; False, and nothing is taken, when that would be too many."""
+        return self.has_large_room(count) and self.reserve(count)
+
+
+class Budget(Pool):
+    """The bytes of all messages, wherever they lie; `memory` has those of them that lie in memory."""
+
+    __slots__ = ("memory",)
+
+    def __init__(self, limit: int, memory: int) -> None:
+        super().__init__(limit)
+        self.memory = Memory(memory)
+
+    def reserve(self, count: int) -> bool:
+        """Take `count` bytes; False, and nothing is taken, when that would be too many."""
+        if not super().reserve(count):
+            return False
+        BYTES_IN_FLIGHT.inc(count)
+        return True
+
+    def release(self, count: int) -> None:
+        """Give back `count` bytes."""
+        super().release(count)
         BYTES_IN_FLIGHT.dec(count)

@@ -27,7 +27,8 @@ class Listener:
         tls: Callable[[], ssl.SSLContext | None],
     ) -> None:
         """`converse` makes the conversation of one connection; `tls` gives the context of the next handshake."""
-        self._service = Service(options, admission, converse, tls, Budget(options.max_bytes_in_flight))
+        budget = Budget(options.max_bytes_in_flight, options.memory_bytes)
+        self._service = Service(options, admission, converse, tls, budget)
         self._servers: list[asyncio.Server] = []
 
     @property
@@ -47,6 +48,7 @@ class Listener:
         self._service.options = options
         self._service.admission = admission
         self._service.budget.limit = options.max_bytes_in_flight
+        self._service.budget.memory.limit = options.memory_bytes
 
     def stop_accepting(self) -> None:
         """Close the listening sockets."""

@@ -4,7 +4,7 @@ import mmap
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PIECE = 262_144
@@ -23,9 +23,9 @@ class Spool:
         self._lock = threading.Lock()
         self._map: mmap.mmap | None = None
 
-    def write(self, pieces: Sequence[bytes]) -> None:
+    def write(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Append `pieces`. Raises OSError."""
-        rest = [memoryview(piece) for piece in pieces]
+        rest = [memoryview(piece) for piece in pieces if piece]
         with self._lock:
             while rest and not self._file.closed:
                 written = os.writev(self._file.fileno(), rest[:_IOV])

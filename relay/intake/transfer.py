@@ -23,4 +23,6 @@ async def receive(link: Link, reader: Reader, draft: Draft | None, pause: float,
         content = reader.feed(data)
         if draft is not None:
             await draft.append(content)
+    if draft is not None:
+        draft.dotted = reader.dotted
     inbox.unread(reader.rest)
