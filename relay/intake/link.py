@@ -9,7 +9,7 @@ import ssl
 from relay.intake.wire import Inbox
 from relay.replies import Reply
 
-HIGH_WATER = 262_144
+HIGH_WATER = 65_536
 """Bytes that may wait in the inbox before the socket is not read any more."""
 TAKE_TIMEOUT = 60.0
 """Seconds that a client gets to take replies that fill the socket's buffer."""
