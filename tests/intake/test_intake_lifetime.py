@@ -223,7 +223,7 @@ async def test_a_flood_that_is_not_read_waits_in_the_socket(serve, monkeypatch):
     (member,) = house.listener._service.sessions.members
     for _ in range(200):
         await asyncio.sleep(0)
-    assert member.inbox.size <= 2 * link.HIGH_WATER
+    assert member.inbox.size <= link.HIGH_WATER + 262_144  # and one arrival: asyncio reads no more at a time
     house.said.release.set()
     assert (await client.reply()).startswith("250 2.6.0")
     for _ in range(1000):
