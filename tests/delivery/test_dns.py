@@ -5,7 +5,7 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from doubles.need import need
@@ -34,9 +34,12 @@ long     IN TXT """ + " ".join(['"' + "x" * 250 + '"'] * 12)
 
 
 def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """One that is free for UDP and for TCP: long answers come by TCP."""
+    while True:
+        with socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket() as stream, suppress(OSError):
+            datagrams.bind(("127.0.0.1", 0))
+            stream.bind(datagrams.getsockname())
+            return stream.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
