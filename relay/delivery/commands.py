@@ -10,6 +10,8 @@ from verdicts.mail import Envelope, Recipient
 
 OWN_FIELDS: Final = 8_192
 """Bytes that our own header fields may add to the size that the sender declared."""
+MAX_DIGITS: Final = 20
+"""Digits of a size limit (RFC 1870 section 4)."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -30,41 +32,45 @@ def mail_command(envelope: Envelope, features: Mapping[str, str]) -> bytes:
 
     Raises ValueError on control characters, and Refused on an address that needs SMTPUTF8 without saying so.
     """
-    words = [f"MAIL FROM:<{envelope.sender}>"]
+    line = f"MAIL FROM:<{envelope.sender}>"
     if envelope.size is not None and "size" in features:
-        words.append(f"SIZE={_size(envelope.size, features['size'])}")
+        line += f" SIZE={_size(envelope.size, features['size'])}"
     if envelope.body is not None and "8bitmime" in features:
-        words.append(f"BODY={envelope.body}")
+        line += f" BODY={envelope.body}"
     if envelope.smtputf8:
-        words.append("SMTPUTF8")
-    if "dsn" in features:  # RFC 3461 section 4
-        words += [f"{key}={value}" for key, value in (("RET", envelope.ret), ("ENVID", envelope.envid)) if value]
-    return _line(words, envelope)
+        line += " SMTPUTF8"
+    if envelope.ret and "dsn" in features:  # RFC 3461 section 4
+        line += f" RET={envelope.ret}"
+    if envelope.envid and "dsn" in features:
+        line += f" ENVID={envelope.envid}"
+    return _bytes(line, envelope)
 
 
 def _size(declared: int, limit: str) -> int:
     """What we declare: room for our own fields, but no more than the next hop takes where the message itself fits.
 
-    The limit is the next hop's; none, or 0, is no limit (RFC 1870 section 4).
+    The limit is the next hop's; none, 0, or what is no number of RFC 1870 section 4, is no limit.
     """
-    ours, most = declared + OWN_FIELDS, int(limit) if limit.isdecimal() else 0
+    ours, most = declared + OWN_FIELDS, int(limit) if limit.isdecimal() and len(limit) <= MAX_DIGITS else 0
     return most if declared <= most < ours else ours
 
 
 def rcpt_command(recipient: Recipient, envelope: Envelope, features: Mapping[str, str]) -> bytes:
     """RCPT TO with the recipient's DSN parameters where offered (RFC 5321 section 4.1.1.3). Raises as MAIL does."""
-    words = [f"RCPT TO:<{recipient.address}>"]
-    if "dsn" in features:
-        parameters = (("NOTIFY", recipient.notify), ("ORCPT", recipient.orcpt))
-        words += [f"{key}={value}" for key, value in parameters if value]
-    return _line(words, envelope)
+    line = f"RCPT TO:<{recipient.address}>"
+    if recipient.notify and "dsn" in features:
+        line += f" NOTIFY={recipient.notify}"
+    if recipient.orcpt and "dsn" in features:
+        line += f" ORCPT={recipient.orcpt}"
+    return _bytes(line, envelope)
 
 
-def _line(words: list[str], envelope: Envelope) -> bytes:
-    text = " ".join(words)
-    if _CONTROL.search(text):  # intake lets none pass; here it would become a command of the attacker's
+def _bytes(line: str, envelope: Envelope) -> bytes:
+    # Intake lets none pass; here it would become a command of the attacker's. No control character is printable, and
+    # that is quicker to see.
+    if not line.isprintable() and _CONTROL.search(line):
         raise ValueError("control character in a command")
     try:
-        return text.encode("utf-8" if envelope.smtputf8 else "ascii") + b"\r\n"
+        return f"{line}\r\n".encode("utf-8" if envelope.smtputf8 else "ascii")
     except UnicodeEncodeError:
         raise Refused(replies.NEXT_HOP_LACKS_SMTPUTF8, "smtputf8") from None

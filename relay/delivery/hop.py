@@ -2,25 +2,34 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from ssl import SSLContext
-from typing import Final
+from typing import Protocol
 
-from relay.delivery import pool
-from relay.delivery.client import Connection, connect
+from relay.delivery.actions import Action, Close, Fail, Give, Open, Recall
+from relay.delivery.connection import Connection
 from relay.delivery.failure import HopError
+from relay.delivery.opening import Opener
 from relay.delivery.options import Options
-from relay.dns import DnsError, Resolver
+from relay.delivery.pool import Limits, Pool
+from relay.dns import Resolver
 from relay.observe.metrics import POOL_BUSY, POOL_GIVEN_BACK, POOL_OPEN, POOL_OPENED, POOL_WAITING
 
-AVOID: Final = 30.0
-"""Seconds that an address which failed is tried after the others."""
+
+class Holder(Protocol):
+    """Who holds a connection."""
+
+    def recalled(self) -> None:
+        """The connection was taken away while it rested."""
 
 
-@dataclass(slots=True, eq=False)
 class _Waiter:
-    future: asyncio.Future[Connection]
-    recalled: Callable[[], None]
+    """A holder that has to wait first."""
+
+    __slots__ = ("future", "recalled")
+
+    def __init__(self, future: asyncio.Future[Connection], recalled: Callable[[], None]) -> None:
+        self.future = future
+        self.recalled = recalled
 
 
 class Hop:
@@ -29,46 +38,48 @@ class Hop:
     def __init__(
         self, host: str, port: int, options: Options, resolver: Resolver, tls: Callable[[], SSLContext | None]
     ) -> None:
-        self._host = host
-        self._port = port
+        self._name = f"{host}:{port}"
         self._options = options
-        self._resolver = resolver
-        self._tls = tls
+        self._opener = Opener(host, port, options, resolver, tls, self._lost)
         self._loop = asyncio.get_running_loop()
-        self._pool = pool.Pool(
-            pool.Limits(options.connections, options.max_age, options.max_messages, options.max_idle, options.hold)
+        self._pool = Pool(
+            Limits(options.connections, options.max_age, options.max_messages, options.max_idle, options.hold)
         )
-        self._avoided: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[Connection] = set()
-        self._timer: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._rings = 0.0
-        self._measured = (0, 0, 0)
+        self._open = self._busy = self._waiting = 0
 
     def __repr__(self) -> str:
-        return f"{self._host}:{self._port}: {self._pool!r}"
+        return f"{self._name}: {self._pool!r}"
 
     # For passages.
 
-    async def acquire(self, recalled: Callable[[], None]) -> Connection:
-        """A connection to hold; `recalled` is called when it is taken away while it rests.
+    def take(self, holder: Holder) -> Connection | None:
+        """A connection to hold, where one is free and nobody waits; else `acquire` one."""
+        connection: Connection | None = self._pool.take(holder, self._loop.time())
+        self._measure_busy()
+        return connection
 
-        Raises HopError, "no_connection" when none was free in time.
-        """
-        waiter = _Waiter(self._loop.create_future(), recalled)
+    async def acquire(self, holder: Holder) -> Connection:
+        """A connection to hold, when it is our turn. Raises HopError, "no_connection" when none was free in time."""
+        waiter = _Waiter(self._loop.create_future(), holder.recalled)
         self._pool.want(waiter)
         self._run()
+        timer = self._loop.call_later(self._options.wait_timeout, self._expire, waiter)
         try:
-            if waiter.future.done():
-                return waiter.future.result()
-            async with asyncio.timeout(self._options.wait_timeout):
-                return await waiter.future
-        except TimeoutError:
-            self._give_up(waiter)
-            raise HopError("no_connection", repr(self)) from None
-        except asyncio.CancelledError:
+            return await waiter.future
+        except BaseException:
             self._give_up(waiter)
             raise
+        finally:
+            timer.cancel()
+
+    def _expire(self, waiter: _Waiter) -> None:
+        self._pool.forget(waiter)
+        if not waiter.future.done():
+            waiter.future.set_exception(HopError("no_connection", repr(self)))
 
     def _give_up(self, waiter: _Waiter) -> None:
         """Take the waiter out of the queue, or the connection back that it was just given."""
@@ -80,11 +91,8 @@ class Hop:
 
     def rests(self, connection: Connection) -> None:
         """The connection may be taken away until `works`."""
-        self._pool.rests(connection, self._loop.time())
-        if self._pool.waiting:
-            self._run()
-        else:
-            self._wake_at(self._loop.time() + self._options.hold)
+        now = self._loop.time()
+        self._follow(self._pool.rests(connection, now), now)
 
     def works(self, connection: Connection) -> None:
         """The connection is in use."""
@@ -94,11 +102,14 @@ class Hop:
         """Give a connection back, in whatever state; an open transaction is reset."""
         if connection.dirty:
             connection.reset()
+        now = self._loop.time()
         if connection.alive:
-            self._pool.released(connection, self._loop.time())
+            due = self._pool.released(connection, now)
+            self._measure_busy()
+            self._follow(due, now)
         else:
             self._pool.lost(connection)
-        self._run()
+            self._run()
 
     async def close(self) -> None:
         """Close all connections, those in use as well."""
@@ -123,6 +134,13 @@ class Hop:
 
     # What the pool decides.
 
+    def _follow(self, due: float, now: float) -> None:
+        """Do what the pool decides, at once or when it is due."""
+        if due <= now:
+            self._run()
+        else:
+            self._wake_at(due)
+
     def _run(self) -> None:
         now = self._loop.time()  # one for both: what is not yet to be done is due later
         for action in self._pool.assign(now):
@@ -132,45 +150,54 @@ class Hop:
         if due is not None:
             self._wake_at(due)
 
-    def _act(self, action: pool.Action) -> None:
+    def _act(self, action: Action) -> None:
         match action:
-            case pool.Give(connection, waiter):
+            case Give(connection, waiter):
                 if waiter.future.done():  # cancelled in this turn of the loop; `acquire` has not seen it yet
                     self.release(connection)
                 else:
                     waiter.future.set_result(connection)
-            case pool.Fail(waiter, error):
+            case Fail(waiter, error):
                 if not waiter.future.done():
                     waiter.future.set_exception(error)
-            case pool.Recall(connection, holder):
+            case Recall(connection, holder):
                 POOL_GIVEN_BACK.inc()
                 holder.recalled()
                 connection.reset()
-            case pool.Close(connection):
+            case Close(connection):
                 self._quit(connection)
-            case pool.Open():
-                task = self._loop.create_task(self._open())
+            case Open():
+                task = self._loop.create_task(self._open_one())
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
     def _wake_at(self, when: float) -> None:
-        if self._timer is not None and self._rings <= when:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._awake)
-        self._rings = when
+        """One timer: it is neither cancelled nor made anew while what is due only moves on."""
+        if self._timer is None or when < self._rings:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(when, self._awake)
+            self._rings = when
 
     def _awake(self) -> None:
         self._timer = None
         self._run()
 
+    def _measure_busy(self) -> None:
+        busy = self._pool.busy
+        if busy != self._busy:
+            POOL_BUSY.inc(busy - self._busy)
+            self._busy = busy
+
     def _measure(self) -> None:
-        measured = (self._pool.open, self._pool.busy, len(self._pool.waiting))
-        if measured != self._measured:
-            for gauge, now, before in zip((POOL_OPEN, POOL_BUSY, POOL_WAITING), measured, self._measured, strict=True):
-                gauge.inc(now - before)
-            self._measured = measured
+        self._measure_busy()
+        now = self._pool
+        if now.open != self._open:
+            POOL_OPEN.inc(now.open - self._open)
+            self._open = now.open
+        if len(now.waiting) != self._waiting:
+            POOL_WAITING.inc(len(now.waiting) - self._waiting)
+            self._waiting = len(now.waiting)
 
     def _quit(self, connection: Connection) -> None:
         self._closing.add(connection)
@@ -181,11 +208,9 @@ class Hop:
         self._pool.lost(connection)
         self._run()
 
-    # Opening.
-
-    async def _open(self) -> None:
+    async def _open_one(self) -> None:
         try:
-            connection = await self._connect()
+            connection = await self._opener.open()
         except HopError as error:
             self._pool.open_failed(error, self._loop.time())
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
@@ -194,41 +219,3 @@ class Hop:
             POOL_OPENED.inc()
             self._pool.opened(connection, self._loop.time())
         self._run()
-
-    async def _connect(self) -> Connection:
-        """A connection to the first address that works (RFC 5321 section 5.1)."""
-        error = HopError("dns", f"{self._host}: no address")
-        for address in await self._addresses():
-            try:
-                connection = await self._connect_to(address)
-            except HopError as failed:
-                error = failed
-                self._avoided[address] = self._loop.time() + AVOID
-            else:
-                self._avoided.pop(address, None)
-                return connection
-        raise error
-
-    async def _addresses(self) -> list[str]:
-        """The host's addresses in order; those that failed lately stand last."""
-        try:
-            addresses = await self._resolver.addresses(self._host, ipv6=self._options.ipv6)
-        except DnsError as error:
-            raise HopError("dns", str(error)) from error
-        now = self._loop.time()
-        self._avoided = {address: until for address, until in self._avoided.items() if until > now}
-        return sorted(addresses, key=lambda address: address in self._avoided)
-
-    async def _connect_to(self, address: str) -> Connection:
-        context = None if self._options.tls == "off" else self._tls()
-        if context is None and self._options.tls == "verify":
-            raise HopError("tls", "no TLS context")
-        try:
-            return await self._attempt(address, context)
-        except HopError as error:
-            if error.kind != "tls" or self._options.tls != "opportunistic":
-                raise
-        return await self._attempt(address, None)  # TLS that fails is no worse than TLS that is not offered
-
-    async def _attempt(self, address: str, context: SSLContext | None) -> Connection:
-        return await connect(self._host, address, self._port, context, options=self._options, on_lost=self._lost)

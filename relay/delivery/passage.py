@@ -1,11 +1,11 @@
 """Passage: one transaction with a next hop, held open between RCPT and the body."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from relay import replies
-from relay.delivery.client import Connection
 from relay.delivery.commands import check_needs, mail_command, rcpt_command
+from relay.delivery.connection import Connection
 from relay.delivery.failure import HopError, told
 from relay.delivery.hop import Hop
 from relay.delivery.sender import bdat_pieces, data_pieces
@@ -26,8 +26,6 @@ class Passage:
     def __init__(self, hop: Hop, envelope: Envelope) -> None:
         self.begun = False
         """Whether bytes of the body may have gone to the next hop. From then on nothing is tried again."""
-        self.reasked = False
-        """Whether the transaction was given back, or died, and was asked again."""
         self._hop = hop
         self._envelope = envelope
         self._accepted: list[Recipient] = []
@@ -51,13 +49,18 @@ class Passage:
         return reply
 
     async def hand_over(
-        self, pieces: Callable[[], Iterable[bytes]], size: int, bare: bool, wanted: Callable[[], bool] = lambda: True
+        self,
+        pieces: Callable[[], Iterable[bytes]],
+        size: int,
+        bare: bool,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> Reply:
-        """Send the content (`size` bytes; `bare`: with a bare CR or LF in it) and return the next hop's final reply.
+        """Send the content and return the next hop's final reply.
 
-        By BDAT where offered (RFC 3030), else by DATA. At least one recipient must have been accepted. `wanted` is
-        asked in the very moment before the body begins. Raises NextHopFailed, Refused, Abandoned when it is not
-        wanted any more, and what `pieces` raises.
+        `size` is in bytes; `bare`: there is a bare CR or LF in it. By BDAT
+        where offered (RFC 3030), else by DATA. At least one recipient must have been accepted. `wanted` is asked in
+        the very moment before the body begins. Raises NextHopFailed, Refused, Abandoned when it is not wanted any
+        more, and what `pieces` raises.
         """
         try:
             return await self._on_connection(lambda connection: self._hand_over(connection, pieces, size, bare, wanted))
@@ -79,7 +82,7 @@ class Passage:
         while True:
             proven = False
             try:
-                connection = await self._take()
+                connection = self._take() or await self._acquire()
                 proven = connection.proven
                 return await act(connection)
             except HopError as error:
@@ -92,20 +95,26 @@ class Passage:
                 self._let_go()
                 raise
 
-    async def _take(self) -> Connection:
+    def _take(self) -> Connection | None:
+        """The held connection, or one that is free."""
         connection = self._connection
         if connection is not None and connection.alive:
             self._hop.works(connection)
-            return connection
-        self._let_go()
-        self._connection = await self._hop.acquire(self._recalled)
+        else:
+            self._let_go()
+            connection = self._connection = self._hop.take(self)
+        return connection
+
+    async def _acquire(self) -> Connection:
+        self._connection = await self._hop.acquire(self)
         return self._connection
 
     def _rest(self) -> None:
         if self._connection is not None:
             self._hop.rests(self._connection)
 
-    def _recalled(self) -> None:
+    def recalled(self) -> None:
+        """The connection was taken away while nothing was done with it; what was asked is asked again."""
         self._connection = None
         self._open = False
 
@@ -117,35 +126,39 @@ class Passage:
 
     # The transaction.
 
-    async def _ask(self, connection: Connection, recipient: Recipient) -> Reply:
-        if self._open:
-            return _final((await connection.exchange([self._rcpt(connection, recipient)]))[0])
-        return (await self._begin(connection, recipient))[-1]
+    def _ask(self, connection: Connection, recipient: Recipient) -> Coroutine[Any, Any, Reply]:
+        return self._add(connection, recipient) if self._open else self._begin(connection, recipient)
 
-    async def _begin(self, connection: Connection, *new: Recipient) -> list[Reply]:
-        """MAIL, and RCPT for all who were accepted before and for `new`; the replies. Raises HopError "changed"."""
-        envelope, features, again = self._envelope, connection.features, len(self._accepted)
-        try:
-            check_needs(envelope, features)
-            commands = [mail_command(envelope, features)]
-        except Refused as error:
-            if again:  # another server of the same next hop
-                raise HopError("changed", str(error)) from error
-            raise
-        commands += [self._rcpt(connection, recipient) for recipient in (*self._accepted, *new)]
-        proven = connection.proven
+    async def _add(self, connection: Connection, recipient: Recipient) -> Reply:
+        return _final(await connection.exchange([self._rcpt(connection, recipient)]))[0]
+
+    async def _begin(self, connection: Connection, *new: Recipient) -> Reply:
+        """MAIL, and RCPT for all who were accepted before and for `new`; the last reply, or the one that refuses MAIL.
+
+        Raises HopError, "changed" when it is not what was said before.
+        """
+        again, proven = len(self._accepted), connection.proven
+        commands = [self._mail(connection), *[self._rcpt(connection, each) for each in (*self._accepted, *new)]]
         connection.dirty = True
-        answers = [_final(reply) for reply in await connection.exchange(commands)]
+        answers = _final(await connection.exchange(commands))
         mail = answers[0]
         if mail.code == 421 and proven:  # an old connection that the next hop closes just now
             raise HopError("hung_up", str(mail))
         if again:
-            self.reasked = True
             refused = [str(reply) for reply in answers[: again + 1] if not reply.positive]
             if refused:
                 raise HopError("changed", refused[0])
         self._open = mail.positive
-        return answers if mail.positive else [mail]
+        return answers[-1] if self._open else mail
+
+    def _mail(self, connection: Connection) -> bytes:
+        try:
+            check_needs(self._envelope, connection.features)
+            return mail_command(self._envelope, connection.features)
+        except Refused as error:
+            if self._accepted:  # another server of the same next hop
+                raise HopError("changed", str(error)) from error
+            raise
 
     def _rcpt(self, connection: Connection, recipient: Recipient) -> bytes:
         return rcpt_command(recipient, self._envelope, connection.features)
@@ -165,7 +178,7 @@ class Passage:
         elif bare:
             raise Refused(replies.NEXT_HOP_LACKS_CHUNKING, "bdat_needed")
         else:
-            start = await connection.data()
+            start = (await connection.exchange([b"DATA\r\n"]))[0]
             if start.positive:
                 raise HopError("protocol", f"DATA was answered {start}")
             if start.code >= 400:
@@ -175,12 +188,13 @@ class Passage:
             connection.abort()  # after DATA nothing else ends the transaction without a message
             raise Abandoned
         self.begun = True
-        reply = _final(await connection.send(body))
+        (reply,) = _final([await connection.send(body, size)])
         connection.dirty = not reply.positive  # RFC 3030 section 3 wants RSET behind a failed BDAT
         return reply
 
 
-def _final(reply: Reply) -> Reply:
-    if reply.code < 400 and not reply.positive:
-        raise HopError("protocol", f"3yz was not expected: {reply}")
-    return reply
+def _final(answers: list[Reply]) -> list[Reply]:
+    for reply in answers:
+        if reply.code < 400 and not reply.positive:
+            raise HopError("protocol", f"3yz was not expected: {reply}")
+    return answers

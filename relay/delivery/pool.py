@@ -1,7 +1,8 @@
 """The pool of one next hop: pure decisions, no I/O, no awaiting.
 
-Tell it what happened (want, opened, rests, released, lost, ...), then ask `assign` what to do. All times are seconds of
-one monotonic clock. Connections and waiters are opaque here; they only must be hashable.
+Tell it what happened (want, opened, rests, released, lost, ...), then ask `assign` what to do. Where there are more
+connections than transactions it has nothing to do, which `take`, `rests` and `released` say at once. All times are
+seconds of one monotonic clock. Connections and waiters are opaque here; they only must be hashable.
 
 The rules, in the order in which they are applied:
 1. An idle connection that is too old, used up or idle for long is closed.
@@ -15,6 +16,8 @@ The rules, in the order in which they are applied:
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from relay.delivery.actions import Action, Close, Fail, Give, Open, Recall
 
 RECALL_AFTER: Final = 0.1
 """Seconds that a transaction may rest in peace although others wait: most end sooner, and asking again costs a trip."""
@@ -33,50 +36,13 @@ class Limits:
     hold: float
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Open a connection; then tell `opened` or `open_failed`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Give:
-    """The waiter holds the connection from now on."""
-
-    connection: Any
-    waiter: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """The holder no longer holds the connection; its transaction must be reset."""
-
-    connection: Any
-    holder: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """The connection has left the pool; close it."""
-
-    connection: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """The waiter has left the queue; no connection can be opened for it."""
-
-    waiter: Any
-    error: Exception
-
-
-Action = Open | Give | Recall | Close | Fail
-
-
 @dataclass(slots=True)
 class _Entry:
     opened: float
     since: float
-    """Since when it is idle, or resting."""
+    """Since when it rests."""
+    until: float
+    """When it must no longer be idle; long ago when it is used up."""
     holder: Any = None
     resting: bool = False
     messages: int = 0
@@ -119,6 +85,18 @@ class Pool:
 
     # What happened.
 
+    def take(self, holder: Any, now: float) -> Any | None:
+        """An idle connection that the holder holds from now on; None when it must `want` one and wait."""
+        if self.waiting or not self._idle:
+            return None
+        connection = self._idle[-1]
+        entry = self._entries[connection]
+        if entry.until <= now:
+            return None
+        self._idle.pop()
+        entry.holder = holder
+        return connection
+
     def want(self, waiter: Any) -> None:
         """Somebody waits for a connection."""
         self.waiting.append(waiter)
@@ -131,7 +109,7 @@ class Pool:
     def opened(self, connection: Any, now: float) -> None:
         """An opening succeeded."""
         self.opening -= 1
-        self._entries[connection] = _Entry(opened=now, since=now)
+        self._entries[connection] = _Entry(opened=now, since=now, until=self._until(now, now))
         self._idle.append(connection)
 
     def open_failed(self, error: Exception, now: float) -> None:
@@ -142,11 +120,16 @@ class Pool:
         else:
             self._errors.append(error)
 
-    def rests(self, connection: Any, now: float) -> None:
-        """The holder needs the connection later and may be deprived of it until then."""
+    def rests(self, connection: Any, now: float) -> float:
+        """The holder needs the connection later and may be deprived of it until then.
+
+        Returns when `assign` has something to do because of it: now, or later.
+        """
         entry = self._entries.get(connection)
-        if entry is not None:
-            entry.resting, entry.since = True, now
+        if entry is None:
+            return now
+        entry.resting, entry.since = True, now
+        return now if self.waiting else now + self.limits.hold
 
     def works(self, connection: Any) -> None:
         """The holder uses the connection again."""
@@ -154,14 +137,20 @@ class Pool:
         if entry is not None:
             entry.resting = False
 
-    def released(self, connection: Any, now: float) -> None:
-        """The holder has done with the connection, which can be used again. Does nothing when it is gone."""
+    def released(self, connection: Any, now: float) -> float:
+        """The holder has done with the connection, which can be used again. Does nothing when it is gone.
+
+        Returns when `assign` has something to do because of it: now, or later.
+        """
         entry = self._entries.get(connection)
         if entry is None or entry.holder is None:
-            return
-        entry.holder, entry.resting, entry.since = None, False, now
+            return now
+        entry.holder, entry.resting = None, False
         entry.messages += 1
+        used_up = entry.messages >= self.limits.max_messages
+        entry.until = 0.0 if used_up else self._until(entry.opened, now)
         self._idle.append(connection)
+        return now if self.waiting else entry.until
 
     def lost(self, connection: Any) -> None:
         """The connection is gone, whoever held it. Does nothing when that is known."""
@@ -174,8 +163,9 @@ class Pool:
     def assign(self, now: float) -> list[Action]:
         """What to do now, in this order; the pool takes it as done."""
         actions: list[Action] = self._close_stale(now)
-        actions += [self._recall(connection, now) for connection in self._to_recall(now)]
-        actions += self._close_stale(now)  # what was recalled may be used up
+        if recalled := self._to_recall(now):
+            actions += [self._recall(connection, now) for connection in recalled]
+            actions += self._close_stale(now)  # what was recalled may be used up
         actions += self._serve()
         actions += self._fail()
         while len(self.waiting) > self.opening and self._room(now):
@@ -191,32 +181,29 @@ class Pool:
             if entry.resting:
                 times += [entry.since + limits.hold, entry.since + RECALL_AFTER if self.waiting else 0.0]
             elif entry.holder is None:
-                times += [entry.since + limits.max_idle, entry.opened + limits.max_age]
+                times.append(entry.until)
         return min((time for time in times if time > now), default=None)
 
-    def _stale(self, entry: _Entry, now: float) -> bool:
-        limits = self.limits
-        return (
-            entry.messages >= limits.max_messages
-            or entry.opened + limits.max_age <= now
-            or entry.since + limits.max_idle <= now
-        )
+    def _until(self, opened: float, now: float) -> float:
+        """When a connection that is idle from now on is too old, or idle for too long."""
+        return min(opened + self.limits.max_age, now + self.limits.max_idle)
 
     def _close_stale(self, now: float) -> list[Action]:
-        stale = [connection for connection in self._idle if self._stale(self._entries[connection], now)]
+        stale = [connection for connection in self._idle if self._entries[connection].until <= now]
         for connection in stale:
             self.lost(connection)
         return [Close(connection) for connection in stale]
 
     def _to_recall(self, now: float) -> list[Any]:
         """What has rested for too long, and what has rested longest for those who cannot be served else."""
-        resting = sorted(
-            (entry.since, index, c) for index, (c, entry) in enumerate(self._entries.items()) if entry.resting
-        )
+        resting = [(entry.since, connection) for connection, entry in self._entries.items() if entry.resting]
+        if not resting:
+            return []
+        resting.sort(key=lambda one: one[0])
         short = len(self.waiting) - len(self._idle) - self.opening - self._room(now)
         return [
             connection
-            for place, (since, _, connection) in enumerate(resting)
+            for place, (since, connection) in enumerate(resting)
             if since + self.limits.hold <= now or (place < short and since + RECALL_AFTER <= now)
         ]
 

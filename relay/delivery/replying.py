@@ -5,6 +5,7 @@ our client in our name. Bounded, because a next hop may be broken or hostile.
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from relay.replies import Reply
@@ -23,13 +24,22 @@ class BadReplyError(Exception):
     """What came is no SMTP reply, or it is larger than the limits; the text is for the log."""
 
 
+@lru_cache(maxsize=128)  # most lines are the same each time, and replies cannot be changed
+def _read(line: bytes) -> tuple[Reply, bool]:
+    """A line as a reply of its own, and whether more lines follow. Raises BadReplyError."""
+    match = _LINE.match(line)
+    if match is None:
+        raise BadReplyError(f"not a reply: {line[:80]!r}")
+    code, mark, text = match.groups(b"")
+    return Reply(int(code), (text.decode("utf-8", "surrogateescape"),)), mark == b"-"
+
+
 class ReplyParser:
     """One connection's replies."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._lines: list[bytes] = []
-        self._code = b""
+        self._lines: list[Reply] = []
         self._size = 0
 
     @property
@@ -39,27 +49,29 @@ class ReplyParser:
 
     def feed(self, data: bytes) -> list[Reply]:
         """The replies that `data` completes, in order. Raises BadReplyError; nothing can be fed afterwards."""
-        *lines, self._rest = (self._rest + data).split(b"\r\n")
+        lines = (self._rest + data).split(b"\r\n")
+        self._rest = lines.pop()
         if len(self._rest) > MAX_LINE:
             raise BadReplyError("line too long")
-        return [reply for line in lines if (reply := self._take(line)) is not None]
+        replies: list[Reply] = []
+        for line in lines:
+            if len(line) > MAX_LINE:
+                raise BadReplyError(f"line too long: {line[:80]!r}")
+            reply, more = _read(line)
+            if more or self._lines:
+                self._gather(reply, len(line))
+            if not more:
+                replies.append(self._joined() if self._lines else reply)
+        return replies
 
-    def _take(self, line: bytes) -> Reply | None:
-        match = _LINE.match(line) if len(line) <= MAX_LINE else None
-        if match is None:
-            raise BadReplyError(f"not a reply: {line[:80]!r}")
-        code, mark, text = match.groups(b"")
-        if self._lines and code != self._code:
+    def _gather(self, line: Reply, size: int) -> None:
+        if self._lines and line.code != self._lines[0].code:
             raise BadReplyError("lines of one reply differ in their code")
-        self._code = code
-        self._lines.append(text)
-        self._size += len(line)
+        self._lines.append(line)
+        self._size += size
         if len(self._lines) > MAX_LINES or self._size > MAX_REPLY:
             raise BadReplyError("reply too long")
-        return None if mark == b"-" else self._complete()
 
-    def _complete(self) -> Reply:
-        reply = Reply(int(self._code), tuple(text.decode("utf-8", "surrogateescape") for text in self._lines))
-        self._lines = []
-        self._size = 0
-        return reply
+    def _joined(self) -> Reply:
+        lines, self._lines, self._size = self._lines, [], 0
+        return Reply(lines[0].code, tuple(line.lines[0] for line in lines))

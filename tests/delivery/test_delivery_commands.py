@@ -15,6 +15,7 @@ ALL = {"size": "1000", "8bitmime": "", "smtputf8": "", "dsn": "", "pipelining": 
         (Envelope("a@b.example", size=10), ALL | {"size": ""}, b"MAIL FROM:<a@b.example> SIZE=8202"),
         (Envelope("a@b.example", size=995_000), {"size": "1000000"}, b"MAIL FROM:<a@b.example> SIZE=1000000"),
         (Envelope("a@b.example", size=1_000_001), {"size": "1000000"}, b"MAIL FROM:<a@b.example> SIZE=1008193"),
+        (Envelope("a@b.example", size=10), {"size": "9" * 5_000}, b"MAIL FROM:<a@b.example> SIZE=8202"),
         (Envelope("a@b.example", size=10), {"size": "0"}, b"MAIL FROM:<a@b.example> SIZE=8202"),
         (Envelope("a@b.example", size=10), {}, b"MAIL FROM:<a@b.example>"),
         (Envelope("a@b.example", body="8BITMIME"), ALL, b"MAIL FROM:<a@b.example> BODY=8BITMIME"),
@@ -45,7 +46,7 @@ def test_rcpt(recipient, features, line):
     assert rcpt_command(recipient, Envelope(), features) == line + b"\r\n"
 
 
-@pytest.mark.parametrize("bad", ["\r", "\n", "\r\nDATA\r\n", "\0", "\x1b", "\x7f", "\t"])
+@pytest.mark.parametrize("bad", ["\r", "\n", "\r\nDATA\r\n", "\0", "\x1b", "\x7f", "\t", "ä\n"])
 def test_control_characters_never_become_commands(bad):
     with pytest.raises(ValueError, match="control"):
         mail_command(Envelope(f"a{bad}@b"), ALL)

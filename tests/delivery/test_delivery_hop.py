@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from doubles.nexthop import HANG_UP, NextHop, Stall
 
-from relay.delivery.client import connect
+from relay.delivery.opening import connect
 from relay.dns import DnsError
 from relay.errors import NextHopFailed
 from relay.observe import metrics
@@ -99,7 +99,7 @@ async def test_addresses_are_tried_in_order_and_the_failed_one_last_afterwards(d
         delivery = deliver(resolver=addresses, max_messages=1)
         await send(delivery, hop, "mx.acme.example")
         pool = delivery._hops["mx.acme.example", hop.port]
-        assert await pool._addresses() == ["127.0.0.1", "127.0.0.2"]
+        assert await pool._opener.addresses() == ["127.0.0.1", "127.0.0.2"]
         await send(delivery, hop, "mx.acme.example")
         assert addresses.asked == [("mx.acme.example", False)] * 3
         assert len(hop.messages) == 2
@@ -133,6 +133,8 @@ async def test_gauges_follow_the_pool_and_return(deliver):
         assert [now - was for now, was in zip(gauges(), before, strict=True)] == [1, 1, 0]
         await passage.reset()
         assert [now - was for now, was in zip(gauges(), before, strict=True)] == [1, 0, 0]
+        await passage.ask(ANN)
+        assert [now - was for now, was in zip(gauges(), before, strict=True)] == [1, 1, 0]
         await delivery.close()
         assert gauges() == before
         assert metrics.POOL_OPENED._value.get() == opened + 1

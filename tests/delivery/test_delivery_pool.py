@@ -1,11 +1,13 @@
 import itertools
+import math
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from relay.delivery.pool import RECALL_AFTER, REOPEN_AFTER, Close, Fail, Give, Limits, Open, Pool, Recall
+from relay.delivery.actions import Close, Fail, Give, Open, Recall
+from relay.delivery.pool import RECALL_AFTER, REOPEN_AFTER, Limits, Pool
 
 LIMITS = Limits(connections=2, max_age=100.0, max_messages=3, max_idle=10.0, hold=5.0)
 
@@ -55,6 +57,34 @@ def test_the_most_recently_used_is_used_again():
     pool.released("c1", 2)
     pool.want("c")
     assert pool.assign(3) == [Give("c1", "c")]
+
+
+def test_who_comes_when_nobody_waits_takes_the_most_recently_used_at_once():
+    pool = holding(c1="a", c2="b")
+    assert pool.take("c", 0) is None
+    assert pool.released("c2", 1) == 11.0
+    assert pool.released("c1", 2) == 12.0
+    assert pool.take("c", 11.0) == "c1"
+    assert pool.busy == 1
+    assert pool.take("d", 11.0) is None  # c2 was idle for too long
+    assert pool.assign(11.0) == [Close("c2")]
+
+
+def test_nobody_is_overtaken():
+    pool = holding(c1="a", c2="b")
+    pool.want("c")
+    assert pool.released("c1", 1) == 1
+    assert pool.take("d", 1) is None
+    assert pool.assign(1) == [Give("c1", "c")]
+
+
+@pytest.mark.parametrize("now", [50.0, 94.0])
+def test_it_is_told_when_a_released_one_is_due(now):
+    pool = holding(c1="a")
+    assert pool.rests("c1", now) == now + LIMITS.hold
+    due = min(now + LIMITS.max_idle, LIMITS.max_age)
+    assert pool.released("c1", now) == due
+    assert pool.due(now) == due
 
 
 @pytest.mark.parametrize(("now", "closed"), [(9.9, []), (10.0, [Close("c1")])])
@@ -197,6 +227,15 @@ class PoolMachine(RuleBasedStateMachine):
         self.names = itertools.count()
         self.now = 0.0
         self.waiting, self.held, self.alive, self.opening = [], {}, set(), 0
+        self.rings = math.inf
+
+    def follow(self, due):
+        """What the shell does with the answer of `rests` and `released`."""
+        if due <= self.now:
+            self.act()
+        else:
+            self.rings = min(self.rings, due)
+            assert self.pool.assign(self.now) == []
 
     def act(self):
         for action in self.pool.assign(self.now):
@@ -216,12 +255,24 @@ class PoolMachine(RuleBasedStateMachine):
                 case Fail(waiter, _):
                     assert waiter == self.waiting.pop(0)
         assert self.pool.assign(self.now) == []
+        due = self.pool.due(self.now)
+        self.rings = min(self.rings, math.inf if due is None else due)
 
     @rule()
     def want(self):
         self.waiting.append(f"w{next(self.names)}")
         self.pool.want(self.waiting[-1])
         self.act()
+
+    @rule()
+    def take(self):
+        connection = self.pool.take(name := f"w{next(self.names)}", self.now)
+        if connection is not None:
+            assert not self.waiting
+            assert connection in self.alive
+            assert connection not in self.held
+            self.held[connection] = name
+        assert self.pool.assign(self.now) == []
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
@@ -250,9 +301,9 @@ class PoolMachine(RuleBasedStateMachine):
             del self.held[connection]
         if what == "works":
             self.pool.works(connection)
+            assert self.pool.assign(self.now) == []
         else:
-            getattr(self.pool, what)(connection, self.now)
-        self.act()
+            self.follow(getattr(self.pool, what)(connection, self.now))
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
@@ -265,10 +316,10 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.floats(0.01, 20.0))
     def time_passes(self, seconds):
-        """As a timer that keeps to `due` would let it pass: nothing is to be done before."""
+        """As the shell's one timer lets it pass, which is only ever set to something earlier."""
         end = self.now + seconds
-        while (due := self.pool.due(self.now)) is not None and due <= end:
-            self.now = due
+        while self.rings <= end:
+            self.now, self.rings = self.rings, math.inf
             self.act()
         self.now = end
         assert self.pool.assign(self.now) == []
