@@ -17,10 +17,17 @@ RSET, QUIT. A step that is not named does what a sound server does. What happens
 - a function that takes the command's line (for BODY: the content) and returns one of these; None for the usual.
 
 A reply with code 4yz or 5yz refuses; MIDBODY and BDAT replies are said besides the one at the end of the body.
+
+With `cut` set, a connection is reset when that many bytes of its conversation have been heard or said. With
+`drips` set, replies are said one byte at a time.
 """
 
 import asyncio
+import os
+import socket
 import ssl
+import struct
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -90,6 +97,10 @@ class NextHop:
         """Connections open now."""
         self.pipelined = 0
         """How often a command was already there when the one before it was read."""
+        self.cut: int | None = None
+        self.drips = False
+        self.bytes = 0
+        """How many bytes the last conversation has, both ways."""
         self.port = 0
         self._counts: dict[str, int] = {}
         self._writers: set[asyncio.StreamWriter] = set()
@@ -176,6 +187,8 @@ class _Conversation:
         self.rcpts: list[str] = []
         self.chunks = bytearray()
         self.secure = False
+        self.left = sys.maxsize if hop.cut is None else hop.cut
+        hop.bytes = 0
 
     async def run(self) -> None:
         await self.step("GREETING", "")
@@ -194,16 +207,26 @@ class _Conversation:
     # Reading.
 
     async def more(self) -> None:
-        data = await self.reader.read(65536)
+        data = await self.reader.read(min(65536, self.left))
         if not data:
             raise _End
         self.buffer += data
+        self.count(data)
 
     async def line(self) -> str:
         while b"\r\n" not in self.buffer:
             await self.more()
         line, _, self.buffer = self.buffer.partition(b"\r\n")
         return line.decode("utf-8", "surrogateescape")
+
+    def count(self, data: bytes) -> None:
+        self.hop.bytes += len(data)
+        self.left -= len(data)
+        if not self.left:
+            with socket.socket(fileno=os.dup(self.writer.get_extra_info("socket").fileno())) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.writer.transport.abort()
+            raise _End
 
     # Answering.
 
@@ -228,8 +251,12 @@ class _Conversation:
         if isinstance(reply, str):
             code, (*first, last) = reply[:3], reply[4:].split("\n")
             reply = "".join([f"{code}-{text}\r\n" for text in first] + [f"{code} {last}\r\n"]).encode()
-        self.writer.write(reply)
-        await self.writer.drain()
+        reply = reply[: self.left]
+        for part in (reply[at : at + 1] for at in range(len(reply))) if self.hop.drips else [reply]:
+            self.writer.write(part)
+            await self.writer.drain()
+            await asyncio.sleep(0)
+        self.count(reply)
 
     # Commands.
 
