@@ -54,16 +54,19 @@ class Passage:
         size: int,
         bare: bool,
         wanted: Callable[[], bool] = lambda: True,
+        dotted: bool = True,
     ) -> Reply:
         """Send the content and return the next hop's final reply.
 
-        `size` is in bytes; `bare`: there is a bare CR or LF in it. By BDAT
+        `size` is in bytes; `bare`: there is a bare CR or LF in it; `dotted`: a line of it may begin with a dot. By BDAT
         where offered (RFC 3030), else by DATA. At least one recipient must have been accepted. `wanted` is asked in
         the very moment before the body begins. Raises NextHopFailed, Refused, Abandoned when it is not wanted any
         more, and what `pieces` raises.
         """
         try:
-            return await self._on_connection(lambda connection: self._hand_over(connection, pieces, size, bare, wanted))
+            return await self._on_connection(
+                lambda connection: self._hand_over(connection, pieces, size, bare, wanted, dotted)
+            )
         finally:
             self._let_go()
 
@@ -170,6 +173,7 @@ class Passage:
         size: int,
         bare: bool,
         wanted: Callable[[], bool],
+        dotted: bool,
     ) -> Reply:
         if not self._open:
             await self._begin(connection)
@@ -183,7 +187,7 @@ class Passage:
                 raise HopError("protocol", f"DATA was answered {start}")
             if start.code >= 400:
                 return start
-            body = data_pieces(pieces())
+            body = data_pieces(pieces(), dotted=dotted)
         if not wanted():
             connection.abort()  # after DATA nothing else ends the transaction without a message
             raise Abandoned

@@ -72,6 +72,14 @@ async def test_data_adds_the_last_line_end_and_nothing_else(deliver):
         assert hop.messages[0].content == b"\r\n.\r\nlast\r\n"
 
 
+async def test_dots_are_not_looked_for_where_there_are_none(deliver):
+    async with NextHop([]) as hop:
+        passage = passage_to(deliver(), hop)
+        await passage.ask(ANN)
+        await passage.hand_over(lambda: [b"a\r\n.b\r\n"], 7, bare=False, dotted=False)
+        assert hop.messages[0].content == b"a\r\nb\r\n"  # was not true, which nobody noticed
+
+
 @pytest.mark.parametrize("features", WAYS.values(), ids=WAYS)
 async def test_connections_are_used_again(deliver, features):
     async with NextHop(features) as hop:
