@@ -207,6 +207,7 @@ async def test_a_draft_that_outgrows_memory_moves_to_the_file_and_gives_all_of_i
     for piece in pieces:
         await draft.append(piece)
         assert (draft._block is None) == (draft._spool is not None or draft.size <= draft_module.SMALL)
+        assert budget.memory.used <= 3 * block_module.STEP
     await draft.finish(strict=False)
     assert draft._spool is not None
     assert budget.memory.used == 0
