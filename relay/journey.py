@@ -124,6 +124,6 @@ class Journey:
         dressed = now.rooms.dresser.dress(mail, now.account.id, spam=spam, loop_value=missing_value, observe=observe)
         with now.account.stage("hand_over"):
             reply = await now.passage.hand_over(
-                dressed.pieces, dressed.size, bare=draft.bare, wanted=lambda: not self._gone
+                dressed.pieces, dressed.size, bare=draft.bare, dotted=draft.dotted, wanted=lambda: not self._gone
             )
         return now.account.handed_over(reply)

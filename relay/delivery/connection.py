@@ -17,6 +17,9 @@ UNKNOWN_COMMAND: Final = (500, 502, 504)
 SLOWEST: Final = 8_192
 """Bytes of a body per second that a next hop must take at least, so that one that takes drops does not hold us."""
 
+TURN: Final = 1_048_576
+"""Bytes of a body after which other messages have their turn, where the next hop takes them as fast as we write."""
+
 
 class Connection(Wire):
     """A connection to a next hop; use `opening.connect` to get one. At most one exchange runs at a time."""
@@ -97,12 +100,17 @@ class Connection(Wire):
     async def _write(self, pieces: Iterable[bytes], seconds: float) -> bool:
         """Whether everything was written before a reply came; `seconds` are granted beside the time for a command."""
         last = self._loop.time() + self._options.command_timeout + seconds
+        written = 0
         for piece in pieces:
             if self._replies or self._failure is not None:
                 return False
             self._put(piece)
+            written += len(piece)
             if self._paused:
                 await self._drain(last)
+            elif written >= TURN:
+                written = 0
+                await asyncio.sleep(0)
         return True
 
     async def _drain(self, last: float) -> None:

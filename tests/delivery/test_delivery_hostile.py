@@ -170,3 +170,28 @@ async def test_one_that_does_not_take_the_quit_is_cut_off(deliver, monkeypatch):
     await transport.aborted.wait()
     wire.connection_lost(None)
     await wire.closed()
+
+
+async def test_one_that_takes_all_at_once_leaves_the_others_their_turn(deliver):
+    turns = []
+
+    class Eager(Deaf):
+        written = 0
+
+        def write(self, data):
+            self.written += len(data)
+            if self.written == 8 * connection.TURN:
+                asyncio.get_running_loop().call_soon(wire.data_received, b"250 2.0.0 Ok\r\n")
+
+    async def take_turns():
+        while True:
+            turns.append(transport.written)
+            await asyncio.sleep(0)
+
+    wire, transport = connection.Connection(deliver()._options, lambda _: None), Eager()
+    wire.connection_made(transport)
+    others = asyncio.ensure_future(take_turns())
+    assert (await wire.send(itertools.repeat(bytes(connection.TURN), 8), 8 * connection.TURN)).code == 250
+    others.cancel()
+    assert max(after - before for before, after in itertools.pairwise(turns)) <= connection.TURN
+    wire.connection_lost(None)

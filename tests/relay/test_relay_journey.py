@@ -47,7 +47,7 @@ class Saying(Engine):
 class Letter(BytesContent):
     """A draft as the intake leaves it."""
 
-    fault, bare, seconds = None, False, 0.01
+    fault, bare, dotted, seconds = None, False, True, 0.01
 
 
 @pytest.fixture
