@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo test lint format lock bench clean
+.PHONY: help venv demo test lint format lock bench fuzz clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,14 +37,23 @@ format: venv ## bring the code into the house's format
 bench: venv ## messages per second beside a naive relay (needs Postfix's smtp-source and smtp-sink)
 	$(BIN)/python tests/bench/bench.py $(ARGS)
 
+fuzz: $(VENV)/.fuzz ## fuzz what reads an outsider's bytes (SECONDS=60 in all, TARGETS=proxy_header)
+	$(BIN)/python tests/fuzz/runner.py --seconds $(or $(SECONDS),60) $(TARGETS)
+
+$(VENV)/.fuzz: $(VENV)/.done deploy/requirements-fuzz.lock
+	$(BIN)/pip install --quiet --require-hashes --requirement deploy/requirements-fuzz.lock
+	@touch $@
+
 lock: venv ## pin the dependencies again, with hashes
 	$(BIN)/pip-compile $(LOCK) --output-file deploy/build.lock deploy/build.in
 	$(BIN)/pip-compile $(LOCK) --output-file deploy/requirements.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --extra dev --constraint deploy/requirements.lock \
 		--output-file deploy/requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --extra fuzz --constraint deploy/requirements-dev.lock \
+		--output-file deploy/requirements-fuzz.lock pyproject.toml
 
 LOCK := --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 clean: ## remove what the verbs made
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .fuzz
