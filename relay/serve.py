@@ -1,6 +1,7 @@
 """`sluice serve`: reads the configuration, opens the sockets, runs one worker here or several under a supervisor."""
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -18,6 +19,9 @@ BACKLOG = 1024
 
 def serve(config: Path) -> int:
     """Serve until told to stop; the exit status. Raises ConfigProblems when the configuration is wrong."""
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGHUP}
+    )  # a reload waits until somebody hears it, and kills nobody
     settings = required(config)
     logs.configure(settings.log.level, settings.log.format)
     settings.node.state.mkdir(parents=True, exist_ok=True)
@@ -41,10 +45,13 @@ def _work(
 
 
 def _supervise(config: Path, settings: Settings, sockets: list[socket.socket], http: socket.socket) -> int:
-    from relay.supervisor import Supervisor, prepare_metrics  # noqa: PLC0415
+    from relay.supervisor import Supervisor, forget_metrics, prepare_metrics  # noqa: PLC0415
 
     prepare_metrics(settings.node.state)  # before anything imports the metrics
-    return uvloop.run(Supervisor(config, settings, sockets, http).run())
+    try:
+        return uvloop.run(Supervisor(config, settings, sockets, http).run())
+    finally:
+        forget_metrics()
 
 
 def listening(endpoint: str) -> socket.socket:

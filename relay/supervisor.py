@@ -36,6 +36,8 @@ class Seat:
         self._command, self._sockets = command, sockets
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
+        self._hears = False  # before its first line, a signal other than SIGTERM would only kill it
+        self._later: signal.Signals | None = None
 
     async def run(self) -> None:
         """Until stopped: a worker that ends is started again, after a pause that grows."""
@@ -69,14 +71,24 @@ class Seat:
         async for line in process.stdout:
             with suppress(ValueError):
                 self.problems = json.loads(line)
+            self._now_hears()
         status = await process.wait()
+        self._hears = False
         _forget(process.pid)
         return status
 
+    def _now_hears(self) -> None:
+        self._hears, later, self._later = True, self._later, None
+        if later is not None:
+            self.send(later)
+
     def send(self, number: signal.Signals) -> None:
-        """Pass a signal on."""
+        """Pass a signal on; SIGHUP waits for a worker that is being started, since that may have read the old file."""
         if number is signal.SIGTERM:
             self._stopping.set()
+        elif not self._hears:
+            self._later = number
+            return
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
 
@@ -100,9 +112,9 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._send, signal.SIGTERM)
         loop.add_signal_handler(signal.SIGHUP, self._send, signal.SIGHUP)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came since `serve` began is heard now
         await asyncio.gather(*(seat.run() for seat in self._seats))
         await server.close()
-        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
         return 0
 
     def _send(self, number: signal.Signals) -> None:
@@ -127,6 +139,11 @@ def prepare_metrics(state: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def forget_metrics() -> None:
+    """Remove the folder of `prepare_metrics`."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 
 
 def _count_restart() -> None:

@@ -46,12 +46,15 @@ class Worker:
         self._told_to = _private_stdout() if number else -1
         self._tasks: list[asyncio.Task[None]] = []
         self._retired: list[Rooms] = []
+        self._reloading = asyncio.Lock()  # else the one that began first could end last
         self._lines_lost = 0
 
     async def run(self, sockets: list[socket.socket], http: socket.socket | None) -> int:
         """Serve until SIGTERM or SIGINT, then drain. Raises ConfigurationError and StoreFailed when it cannot start."""
         self._signals()
         await self._open()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reload()))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came since `serve` began is heard now
         await self._listener.start(sockets)
         server = http and await start_http(http, metrics.exposition, self._readiness)
         self._watch()
@@ -88,7 +91,6 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reload()))
         if self._number:  # the supervisor holds the other end: when it is gone, so are we
             loop.add_reader(sys.stdin.fileno(), self._orphaned)
 
@@ -169,6 +171,10 @@ class Worker:
 
     async def reload(self) -> None:
         """SIGHUP: configuration, tenants and certificates; what is broken keeps the old ones and says so."""
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         try:
             settings = assembly.reloaded(self._settings, await asyncio.to_thread(required, self._config))
             certificates = await asyncio.to_thread(assembly.certificates, settings)
