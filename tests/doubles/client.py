@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+import struct
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
@@ -52,6 +53,22 @@ class Client:
     def close(self) -> None:
         """Hang up without a word."""
         self._socket.close()
+
+    def reset(self) -> None:
+        """Hang up with a TCP reset."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def half_close(self) -> None:
+        """Say that nothing more will be sent; the replies may still come."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def rest(self) -> bytes:
+        """All that comes until the relay hangs up."""
+        rest = bytes(self._buffer)
+        while data := self._socket.recv(65536):
+            rest += data
+        return rest
 
     def send(self, data: bytes) -> None:
         """Send these bytes."""
