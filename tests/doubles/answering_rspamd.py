@@ -15,6 +15,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         message = self._body()
+        self.server.work()  # type: ignore[attr-defined]
         found = _ANSWER.search(message)
         answer = found[1].decode() if found else ""
         self.server.requests.append(dict(self.headers))  # type: ignore[attr-defined]
@@ -50,21 +51,36 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class AnsweringRspamd:
-    """Listens on a free port; `url` is its address, `requests` the header fields of what was asked."""
+    """Listens on a free port; `url` is its address, `requests` the header fields of what was asked.
 
-    def __init__(self) -> None:
+    `seconds` is the work that each message makes, whether or not its sender still waits; `hands` work at a time.
+    """
+
+    def __init__(self, hands: int = 1, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self._hands = threading.Semaphore(hands)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self.requests: list[dict[str, str]] = []
         self._server.requests = self.requests  # type: ignore[attr-defined]
+        self._server.work = self._work  # type: ignore[attr-defined]
         self._server.closing = threading.Event()  # type: ignore[attr-defined]
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
 
+    def _work(self) -> None:
+        if self.seconds:
+            with self._hands:
+                self._server.closing.wait(self.seconds)  # type: ignore[attr-defined]
+
+    def wake(self) -> None:
+        """Nobody sleeps any more."""
+        self._server.closing.set()  # type: ignore[attr-defined]
+
     def close(self) -> None:
         """Stop listening."""
-        self._server.closing.set()  # type: ignore[attr-defined]
+        self.wake()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
