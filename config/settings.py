@@ -141,6 +141,9 @@ class Judging(_Table):
 
     deadline: Seconds = 20.0
     """Seconds for all engines of one message; an engine that is not done has a "late" verdict."""
+    at_once: Count = 500
+    """Messages of the node that are judged at a time, shared evenly by its workers; fewer when they take more
+    than half the deadline. One more hears 451 4.3.2."""
 
 
 class Dns(_Table):

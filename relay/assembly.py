@@ -20,6 +20,7 @@ from relay.delivery.options import Options as DeliveryOptions
 from relay.dns import Resolver
 from relay.dressing import Dresser
 from relay.errors import ConfigurationError
+from relay.gate import Gate
 from relay.intake.admission import Admission
 from relay.intake.microsoft import read_ranges, shipped
 from relay.intake.options import IntakeOptions
@@ -149,6 +150,7 @@ def rooms(settings: Settings, known: Directory, quarantine: Folder, record: Call
         record=record,
         clock=toolbox.tools.clock,
         toolbox=toolbox,
+        gate=Gate(share(settings, settings.judging.at_once), settings.judging.deadline),
         max_header_bytes=settings.smtp.max_header_bytes,
         validation_addresses=frozenset(address.lower() for address in settings.admission.validation_addresses),
     )

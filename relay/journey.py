@@ -22,6 +22,7 @@ from relay.proving import look_at_header, prove
 from relay.replies import Reply
 from relay.rooms import Rooms
 from relay.transaction import Transaction
+from verdicts.contract import Judgement
 from verdicts.mail import Envelope, Mail, Recipient, Session
 
 log = structlog.get_logger("journey")
@@ -39,7 +40,10 @@ class Journey:
     async def mail(self, session: Session, envelope: Envelope) -> Reply:
         """MAIL: nothing can be asked yet, since only a recipient names the route."""
         await self.reset()
-        self._now = Transaction(self._rooms(), session, envelope)
+        rooms = self._rooms()
+        if rooms.gate.full:
+            raise Refused(replies.OVERLOADED, "overloaded")
+        self._now = Transaction(rooms, session, envelope)
         return replies.SENDER_OK
 
     async def rcpt(self, recipient: Recipient) -> Reply:
@@ -95,7 +99,7 @@ class Journey:
         mail = Mail(now.session, now.envelope, draft, tenant.name)
         proven = prove(now, mail, tenant)
         with now.account.stage("judge"):
-            judgement = await now.rooms.panel.judge(mail)
+            judgement = await self._judge(now.rooms, mail)
         decision = decide(judgement, tenant.policy)
         now.account.judged(judgement, decision)
         if self._gone:
@@ -105,6 +109,17 @@ class Journey:
         if decision.action is Action.QUARANTINE:
             return await self._keep(now, mail)
         return await self._hand_over(now, mail, draft, decision, None if proven else tenant.loop_values[0])
+
+    async def _judge(self, rooms: Rooms, mail: Mail) -> Judgement:
+        gate, clock = rooms.gate, rooms.clock
+        if gate.full:
+            raise Refused(replies.OVERLOADED, "overloaded")
+        entered = clock.monotonic()
+        gate.enter()
+        try:
+            return await rooms.panel.judge(mail)
+        finally:
+            gate.leave(entered, clock.monotonic())
 
     async def _keep(self, now: Transaction, mail: Mail) -> Reply:
         """On disk before the 250; the next hop's transaction ends with a reset."""

@@ -76,6 +76,7 @@ LOOP = Reply.of(554, "5.4.6", "Mail loop detected")
 HEADER_TOO_BIG = Reply.of(552, "5.3.4", "Message header too big")
 DEFERRED = Reply.of(451, "4.7.1", "Message deferred, try again later")
 REFUSED_BY_POLICY = Reply.of(550, "5.7.1", "Message refused")
+OVERLOADED = Reply.of(451, "4.3.2", "Too many messages, try again later")
 LOCAL_FAILURE = Reply.of(451, "4.3.0", "Local failure, try again later")
 
 # Delivery: the next hop failed, or lacks what the message needs. None of them names a host.

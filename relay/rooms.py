@@ -7,6 +7,7 @@ from relay import replies
 from relay.delivery.delivery import Delivery
 from relay.dressing import Dresser
 from relay.errors import Refused
+from relay.gate import Gate
 from relay.quarantine.folder import Folder
 from relay.records.model import Record
 from relay.tenants.directory import Directory, Route
@@ -30,6 +31,7 @@ class Rooms:
     record: Callable[[Record], None]
     clock: Clock
     toolbox: Toolbox
+    gate: Gate
     max_header_bytes: int
     validation_addresses: frozenset[str]
     users: int = 0

@@ -97,7 +97,7 @@ REFUSALS = (
     "stranger", "too_many_sessions", "too_many_sessions_of_peer", "draining", "tls_required", "client_certificate",
     "proxy_header", "syntax", "errors", "idle", "not_protected", "other_route", "too_many_recipients", "too_big",
     "header_too_big", "bytes_in_flight", "disk_full", "malformed", "loop", "proof", "reply_timeout", "smtputf8",
-    "eightbit", "bdat_needed", "policy",
+    "eightbit", "bdat_needed", "policy", "overloaded",
 )  # fmt: skip
 OUTCOMES = ("delivered", "marked", "quarantined", "deferred", "refused", "rejected_by_next_hop", "sunk", "abandoned")
 STAGES = ("read", "judge", "ask", "hand_over", "keep")

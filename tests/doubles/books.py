@@ -11,19 +11,16 @@ from dataclasses import dataclass, field
 from doubles.client import deliver
 from doubles.relay import letter
 
-AGAIN = 0.02
-"""Seconds before a message that was put off is sent again."""
-
 
 @dataclass
 class Books:
-    """What the senders remember. `slowest` is the longest that any of them waited for an answer, in seconds."""
+    """What the senders remember. `pause`: seconds before a message that was put off is sent again."""
 
+    pause: float = 0.02
     accepted: dict[str, bytes] = field(default_factory=dict)
     codes: Counter[int] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
     """Sessions that ended without an answer, by the error's name."""
-    slowest: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def send_on(self, port: Callable[[], int], name: str, body: bytes) -> None:
@@ -31,7 +28,7 @@ class Books:
         for number in itertools.count():
             subject = f"{name}-{number}"
             while (code := self._try(port(), letter(subject, body))) // 100 == 4:
-                time.sleep(AGAIN)  # a sender's manners, nothing to wait for
+                time.sleep(self.pause)  # a sender's manners, nothing to wait for
                 if self._stop.is_set():
                     return
             if code == 250:
@@ -40,21 +37,19 @@ class Books:
                 return
 
     def _try(self, port: int, message: bytes) -> int:
-        started = time.monotonic()
         try:
             code = deliver(port, message, ["bob@acme.example"]).code
             self.codes[code] += 1
         except (OSError, EOFError, ValueError) as error:
             self.broken[type(error).__name__] += 1
             code = 400
-        self.slowest = max(self.slowest, time.monotonic() - started)
         return code
 
 
 @contextmanager
-def senders(port: Callable[[], int], count: int, body: bytes = b"Hello.\r\n") -> Iterator[Books]:
+def senders(port: Callable[[], int], count: int, body: bytes = b"Hello.\r\n", pause: float = 0.02) -> Iterator[Books]:
     """`count` senders for the length of the block; the books are complete behind it."""
-    books = Books()
+    books = Books(pause)
     threads = [threading.Thread(target=books.send_on, args=(port, f"s{number}", body)) for number in range(count)]
     for thread in threads:
         thread.start()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from doubles.answering_rspamd import AnsweringRspamd
 from doubles.background import running
+from doubles.books import senders
 from doubles.client import Client, Reply, deliver
 from doubles.nexthop import NextHop, Stall
 from doubles.relay import Relay, letter, wait_until
@@ -113,3 +114,22 @@ def test_more_transactions_than_connections(tmp_path: Path) -> None:
             client.close()
         wait_until(lambda: held(relay) == before, what=str(before))
         assert memory(relay.pid) < memory_before * 1.2
+
+
+def test_engines_that_are_too_slow_for_what_comes(tmp_path: Path) -> None:
+    """They manage forty messages a second within a second, and a hundred senders come: nearly all that is judged is
+    judged in time, and the others hear at once that there is too much."""
+    rspamd = AnsweringRspamd(hands=4, seconds=0.1)
+    config = f'judging.deadline = 1.0\ndelivery.max_idle = 0.3\nengines.rspamd.url = "{rspamd.url}"'
+    try:
+        with running() as hop, Relay(tmp_path, hop=hop.address, config=config) as relay:
+            with senders(lambda: relay.smtp_port, 100, pause=0.2) as books:
+                wait_until(lambda: len(books.accepted) > 120, 30)
+            late = relay.metric("sluice_verdicts_total", engine="rspamd", kind="late")
+            assert late <= len(books.accepted) / 10
+            assert set(books.codes) == {250, 451}
+            assert not books.broken
+            assert relay.metric("sluice_refusals_total", reason="overloaded") >= books.codes[451] - late
+            wait_until(lambda: held(relay)[:4] == (0, 0, 0, 0))
+    finally:
+        rspamd.close()

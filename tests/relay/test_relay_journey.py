@@ -12,6 +12,7 @@ from relay.delivery.options import Options
 from relay.dns import Resolver
 from relay.dressing import Dresser
 from relay.errors import Refused
+from relay.gate import Gate
 from relay.journey import Journey
 from relay.quarantine.folder import Folder
 from relay.rooms import Rooms
@@ -75,6 +76,7 @@ async def house(tmp_path):
             record=records.append,
             clock=clock,
             toolbox=toolbox,
+            gate=Gate(100, 5.0),
             max_header_bytes=4096,
             validation_addresses=frozenset({"check@acme.example"}),
         )

@@ -1,0 +1,102 @@
+"""The gate against a simulated engine: a queue, and hands that work on for messages which were given up."""
+
+import heapq
+import random
+
+import pytest
+
+from relay.gate import FEWEST, FIRST, Gate
+
+SECONDS = 60
+
+
+class AlwaysOpen(Gate):
+    full = False
+
+
+def goodput(gate, *, hands, seconds, deadline, slower_at=0.0, slower=1.0):
+    """Messages judged in time, in each second, and how many were late: three times what the engine manages comes."""
+    chance = random.Random(1)
+    rate = 3 * hands / (seconds * slower)
+    free, events, number = [0.0] * hands, [(0.0, 0, 0.0, None)], 0
+    good, late = [0] * (SECONDS + 1), 0
+    while events:
+        now, _, entered, in_time = heapq.heappop(events)
+        number += 1
+        if now > SECONDS:
+            break
+        if in_time is None:
+            heapq.heappush(events, (now + chance.expovariate(rate), number, 0.0, None))
+            if not gate.full:
+                gate.enter()
+                work = seconds * chance.uniform(0.5, 1.5) * (slower if now >= slower_at else 1)
+                end = max(now, heapq.heappop(free)) + work
+                heapq.heappush(free, end)
+                done = min(end, now + deadline)
+                heapq.heappush(events, (done, -number, now, end <= now + deadline))
+        else:
+            gate.leave(entered, now)
+            good[int(now)] += in_time
+            late += not in_time
+    return good, late
+
+
+@pytest.mark.parametrize(
+    ("hands", "seconds", "deadline"), [(4, 0.1, 2.0), (4, 0.1, 10.0), (10, 1.0, 10.0), (8, 0.01, 2.0), (8, 0.01, 10.0)]
+)
+def test_three_times_the_load(hands, seconds, deadline):
+    good, late = goodput(Gate(500, deadline), hands=hands, seconds=seconds, deadline=deadline)
+    assert late == 0
+    assert sum(good[20:60]) >= 0.9 * 40 * hands / seconds
+
+
+def test_without_a_gate_nothing_is_judged_in_time():
+    """What the gate is for."""
+    good, _ = goodput(AlwaysOpen(500, 2.0), hands=4, seconds=0.1, deadline=2.0)
+    assert sum(good[20:60]) == 0
+
+
+def test_engines_that_become_ten_times_slower():
+    good, late = goodput(Gate(500, 2.0), hands=4, seconds=0.01, deadline=2.0, slower_at=20.0, slower=10.0)
+    assert late == 0
+    assert sum(good[20:60]) >= 0.9 * 40 * 40
+
+
+def test_engines_that_hang_and_come_back():
+    gate = Gate(100, 2.0)
+    for at in range(20):
+        gate.enter()
+        gate.leave(at * 2.0, at * 2.0 + 2.0)
+    assert gate.limit == FEWEST
+    for at in range(10_000):
+        gate.enter()
+        gate.inside += 50
+        gate.leave(at + 100.0, at + 100.1)
+        gate.inside -= 50
+    assert gate.limit == 100
+
+
+def test_a_limit_that_nobody_comes_near_stays():
+    gate = Gate(100, 2.0)
+    for at in range(1000):
+        gate.enter()
+        gate.leave(at, at + 0.1)
+    assert gate.limit == FIRST
+
+
+def test_one_bad_round_halves_once():
+    gate = Gate(100, 2.0)
+    for _ in range(16):
+        gate.enter()
+    assert gate.full
+    for _ in range(16):
+        gate.leave(0.0, 1.5)
+    assert gate.limit == FIRST / 2
+
+
+def test_never_more_than_is_allowed():
+    gate = Gate(1, 2.0)
+    gate.enter()
+    assert gate.full
+    gate.leave(0.0, 1.5)
+    assert gate.limit == 1
