@@ -101,12 +101,13 @@ class SmtpServer(Transactions, SMTP):
             await self._admit()
             self._admitted = True
         inbox, longest = self.inbox, self._options.max_command_bytes
-        taken = 0
+        taken, until = 0, 0.0
         while not self.ended:
             try:
                 line = inbox.line(longest)
-                if line is None:
-                    await self._next_bytes()
+                if line is None:  # it has until then, in however many pieces it comes
+                    until = until or self.loop.time() + self._options.idle_timeout
+                    await self._next_bytes(until)
                     continue
                 await self._obey(line)
             except LinkError:
@@ -116,7 +117,7 @@ class SmtpServer(Transactions, SMTP):
             except Exception:
                 self.say(replies.LOCAL_FAILURE)
                 log.exception("session failed", session=self._id, peer=self._peer)
-            taken += 1
+            taken, until = taken + 1, 0.0
             if taken % TURN == 0:
                 await self.flush()
                 await asyncio.sleep(0)
@@ -160,11 +161,11 @@ class SmtpServer(Transactions, SMTP):
 
     # Commands.
 
-    def _next_bytes(self) -> Awaitable[None]:
+    def _next_bytes(self, until: float) -> Awaitable[None]:
         """What is to be awaited for more of a command. Raises InterruptedLinkError when the next is not wanted."""
         if self._service.sessions.draining and self._envelope is None:
             raise InterruptedLinkError
-        return self.more(self._options.idle_timeout)
+        return self.more(max(until - self.loop.time(), 0.0))
 
     def _obey(self, line: bytes) -> Awaitable[None]:
         """What is to be awaited for the command in `line`. Raises Refused."""

@@ -100,6 +100,17 @@ def test_a_body_that_comes_drop_by_drop_ends(relay: Relay) -> None:
     assert idlers(relay) == before + 2
 
 
+def test_a_command_that_comes_drop_by_drop_ends(relay: Relay) -> None:
+    before = idlers(relay)
+    with begin(relay, b"EHLO x\r\n") as client:
+        client.send(b"NOOP ")
+        while client.quiet(0.1):
+            client.send(b"x")
+        assert client.reply().code == 421
+        assert client.closed()
+    assert idlers(relay) == before + 1
+
+
 @pytest.mark.parametrize("how", ENDS)
 def test_breaking_off_at_each_byte(how: Callable[[Client], None], relay: Relay, hop: Background) -> None:
     wire = TO_DATA + SHORT + b".\r\n"
