@@ -51,7 +51,7 @@ class ReplyParser:
         """The replies that `data` completes, in order. Raises BadReplyError; nothing can be fed afterwards."""
         lines = (self._rest + data).split(b"\r\n")
         self._rest = lines.pop()
-        if len(self._rest) > MAX_LINE:
+        if len(self._rest.removesuffix(b"\r")) > MAX_LINE:  # the LF of a line that is just short enough may follow
             raise BadReplyError("line too long")
         replies: list[Reply] = []
         for line in lines:
