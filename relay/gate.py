@@ -9,7 +9,7 @@ Pure: no I/O, no awaiting.
 
 from typing import Final
 
-FIRST: Final = 16
+FIRST: Final = 32
 FEWEST: Final = 4
 
 

@@ -39,7 +39,7 @@ def at_once(work: Coroutine[Any, Any, None]) -> None:
 
 
 def draft_of(pieces: Iterable[bytes], *, strict: bool) -> Draft:
-    draft = Draft(OPTIONS, Budget(LARGE), None)
+    draft = Draft(OPTIONS, Budget(LARGE, LARGE), None)
     for piece in pieces:
         at_once(draft.append(piece))
     at_once(draft.finish(strict=strict))
