@@ -12,6 +12,7 @@ import mmap
 import re
 from collections.abc import Generator, Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple, Self
 
 Source = bytes | bytearray | mmap.mmap
@@ -22,10 +23,9 @@ MAX_FIELDS = 5_000
 
 _FIRST_LOOK = 65_536  # nearly every header section ends here; what does not is searched for as a whole
 _FIELD_END = re.compile(rb"\n(?![ \t])")  # a line that begins with white space continues the field (RFC 5322, 2.2.3)
-_WHITE = b" \t"
 _BLANK_LINE = re.compile(rb"\n\r?\n")
-_COLON = re.compile(rb"(?:[ \t\r]|\n(?=[ \t]))*+:")
-_NAME = re.compile(rb"(\n[^\s:]++)(?:[ \t\r]|\n(?=[ \t]))*+:")
+_FIELD = re.compile(rb"(\n[^\s:]++)(?:[ \t\r]|\n(?=[ \t]))*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)")
+_CR = 13
 _INDEXED = 32_768  # bytes of a section that can be indexed in some milliseconds even when it has 10,000 fields
 _NO_FIELD = re.compile(rb"\n(?![ \t]|[!-9;-~]*+:|\Z)")  # as strict as the strictest reader (RFC 5322, 2.2)
 
@@ -85,10 +85,11 @@ class Field(NamedTuple):
     @property
     def text(self) -> str:
         """The value unfolded and stripped; bytes that are not UTF-8 become U+FFFD, a lone CR a space."""
-        value = self.value
-        if b"\n" in value or b"\r" in value:
-            value = value.replace(b"\r\n", b"").replace(b"\n", b"").replace(b"\r", b" ")
-        return value.decode("utf-8", "replace").strip()
+        return _unfolded(self.value)
+
+
+_Place = tuple[int, int, int]
+"""Where a field begins in its section, where its value begins, and where its last line end begins, CR not counted."""
 
 
 class Fields:
@@ -104,7 +105,7 @@ class Fields:
         self._head = head
         # Behind a line end: a field at offset n of the section begins with the line end at n of this.
         self._low = b"\n" + head.lower()
-        self._index: dict[bytes, list[int]] | None = None
+        self._index: dict[bytes, list[_Place]] | None = None
         self.start = start
         self.end = end
         self.closed = closed
@@ -131,27 +132,42 @@ class Fields:
 
     def each(self, name: str) -> Iterator[Field]:
         """The fields called `name` from the top, one at a time: for who needs only the first few."""
-        return map(self._at, self._starts(name))
+        return map(self._field, self._places(name))
+
+    def texts(self, name: str) -> Iterator[str]:
+        """The values of the fields called `name` from the top, unfolded as `Field.text` is."""
+        return map(_unfolded, map(self._value, self._places(name)))
+
+    def more_than(self, count: int, name: str) -> bool:
+        """Whether there are more than `count` fields called `name`."""
+        return sum(1 for _ in islice(self._places(name), count + 1)) > count
 
     def spans(self, name: str) -> Iterator[tuple[int, int]]:
         """Where the fields called `name` lie in the message, from the top; those that touch make one span."""
         begun = end = 0
-        for start in self._starts(name):
-            if start > end:
+        for place in self._places(name):
+            if place[0] > end:
                 if end:
                     yield self.start + begun, self.start + end
-                begun = start
-            end = self._over(start)
+                begun = place[0]
+            end = self._over(place)
         if end:
             yield self.start + begun, self.start + end
 
-    def beginning_with(self, prefix: bytes) -> Iterator[Field]:
-        """The fields whose name begins with `prefix`, which is in lower case, from the top."""
+    def beginning_with(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Name in lower case and value of the fields whose name begins with `prefix`, which is in lower case.
+
+        Those of one name come from the top.
+        """
         line = b"\n" + prefix
-        found = self._low.find(line)
-        while found >= 0:
-            yield self._at(found)
-            found = self._low.find(line, found + len(line))
+        if self._index is None and len(self._low) > _INDEXED:
+            for place in self._search(line):
+                yield self._name(place).lower(), self._value(place)
+            return
+        for name, places in self._indexed().items():
+            if name.startswith(line):
+                for place in places:
+                    yield name[1:], self._value(place)
 
     def all(self, name: str) -> tuple[Field, ...]:
         """Every field called `name`, from the top."""
@@ -159,14 +175,15 @@ class Fields:
 
     def first(self, name: str) -> Field | None:
         """The topmost field called `name`."""
-        for start in self._starts(name):
-            return self._at(start)
+        for place in self._places(name):
+            return self._field(place)
         return None
 
     def text(self, name: str) -> str:
         """The topmost field's value, unfolded; empty when there is none."""
-        field = self.first(name)
-        return field.text if field else ""
+        for place in self._places(name):
+            return _unfolded(self._value(place))
+        return ""
 
     def seek_text(self) -> Generator[int, None, int | None]:
         """Look for the first line that is no field, where the body begins for readers who wait for no blank line.
@@ -202,50 +219,63 @@ class Fields:
             return lines
         return lines - self._head.count(b"\n ") - self._head.count(b"\n\t")
 
-    def _starts(self, name: str) -> Iterable[int]:
-        """Where the fields called `name` begin in the section."""
+    def _places(self, name: str) -> Iterable[_Place]:
+        """Where the fields called `name` are in the section."""
         line = _line(name)
-        if self._index is None:
-            if len(self._low) > _INDEXED:
-                return self._search(line)
-            self._index = self._indexed()
-        return self._index.get(line, ())
+        if self._index is None and len(self._low) > _INDEXED:
+            return (place for place in self._search(line) if self._name(place).lower() == line[1:])
+        return self._indexed().get(line, ())
 
-    def _indexed(self) -> dict[bytes, list[int]]:
-        """Where all fields begin, by what `_line` makes of their names."""
-        index: dict[bytes, list[int]] = {}
-        for match in _NAME.finditer(self._low):
-            index.setdefault(match[1], []).append(match.start())
+    def _indexed(self) -> dict[bytes, list[_Place]]:
+        """Where all fields are, by what `_line` makes of their names."""
+        index = self._index
+        if index is None:
+            index = self._index = {}
+            for match in _FIELD.finditer(self._low):
+                value, end = match.span(2)
+                index.setdefault(match[1], []).append((match.start(), value - 1, end - 1))
         return index
 
-    def _search(self, line: bytes) -> Iterator[int]:
+    def _search(self, line: bytes) -> Iterator[_Place]:
+        """Where the fields are whose names begin as `line` does."""
         low = self._low
         found = low.find(line)
         while found >= 0:
-            behind = found + len(line)
-            if _COLON.match(low, behind):
-                yield found
-            found = low.find(line, behind)
+            match = _FIELD.match(low, found)
+            if match:
+                yield found, match.start(2) - 1, match.end(2) - 1
+            found = low.find(line, found + len(line))
 
-    def _over(self, start: int) -> int:
-        """Where the field that begins at `start` of the section is over."""
+    def _name(self, place: _Place) -> bytes:
+        return self._head[place[0] : place[1] - 1].rstrip(b" \t\r\n")
+
+    def _value(self, place: _Place) -> bytes:
         head = self._head
-        end = head.find(b"\n", start) + 1
-        if 0 < end < len(head) and head[end] not in _WHITE:
-            return end
-        over = _FIELD_END.search(head, end - 1) if end else None
-        return over.end() if over else len(head)
+        end = place[2]
+        return head[place[1] : end - 1 if end < len(head) and head[end - 1] == _CR else end]
+
+    def _over(self, place: _Place) -> int:
+        """Where the field is over in the section."""
+        return min(place[2] + 1, len(self._head))
+
+    def _field(self, place: _Place) -> Field:
+        return Field(self._name(place), self.start + place[0], self.start + self._over(place), self._value(place))
 
     def _at(self, start: int) -> Field:
-        """The field that begins at `start` of the section."""
+        """The field, or the line that is none, which begins at `start` of the section."""
         head = self._head
-        end = self._over(start)
+        over = _FIELD_END.search(head, start)
+        end = over.end() if over else len(head)
         colon = head.find(b":", start, end)
+        stop = end - (2 if head.endswith(b"\r\n", start, end) else head.endswith(b"\n", start, end))
         name = head[start:colon].rstrip(b" \t\r\n") if colon >= 0 else b""
-        line_end = head[end - 2 : end]
-        stop = end - (2 if line_end == b"\r\n" else line_end[-1:] == b"\n")
-        value = head[colon + 1 if colon >= 0 else start : stop]
-        return Field(name, self.start + start, self.start + end, value)
+        return Field(name, self.start + start, self.start + end, head[colon + 1 if colon >= 0 else start : stop])
+
+
+def _unfolded(value: bytes) -> str:
+    if b"\n" in value or b"\r" in value:
+        value = value.replace(b"\r\n", b"").replace(b"\n", b"").replace(b"\r", b" ")
+    return value.decode("utf-8", "replace").strip()
 
 
 @lru_cache(maxsize=256)

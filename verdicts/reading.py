@@ -114,15 +114,14 @@ class Reading:
         if too_many_fields(fields):
             raise _LimitError
         values: dict[bytes, bytes] = {}
-        for number, one in enumerate(fields.beginning_with(b"content-")):
+        for number, (name, value) in enumerate(fields.beginning_with(b"content-")):
             if number >= MAX_CONTENT_FIELDS:
                 raise _LimitError
-            name, value = one.name.lower(), one.value
             if name in _READ:
                 self._spent += min(len(value), parameters.MAX_VALUE_BYTES) * _VALUE_COST
                 self._truncated |= len(value) > parameters.MAX_VALUE_BYTES
-            value = value[: parameters.MAX_VALUE_BYTES]
-            if values.setdefault(name, value) is not value and values[name].strip() != value.strip():
+            read = value[: parameters.MAX_VALUE_BYTES]
+            if values.setdefault(name, read) is not read and values[name].strip() != read.strip():
                 self._defects[f"duplicate-{name.decode('ascii', 'replace')}"] = None
         return values
 

@@ -86,7 +86,7 @@ class Tracer:
 
 def too_many_hops(fields: Fields) -> bool:
     """Whether the message has more than 100 Received fields."""
-    return sum(1 for _ in islice(fields.each("Received"), MAX_HOPS + 1)) > MAX_HOPS
+    return fields.more_than(MAX_HOPS, "Received")
 
 
 def _decoys(count: int, key: bytes) -> list[str]:
