@@ -1,7 +1,5 @@
 """Transaction: one MAIL command and all that belongs to it until its message has ended."""
 
-from dataclasses import replace
-
 from relay import replies
 from relay.account import Account
 from relay.delivery.passage import Passage
@@ -41,7 +39,7 @@ class Transaction:
 
     def accept(self, recipient: Recipient) -> None:
         """One more recipient."""
-        self.envelope = replace(self.envelope, recipients=(*self.envelope.recipients, recipient))
+        self.envelope = self.envelope.with_recipient(recipient)
 
     async def give_up_passage(self) -> None:
         """End the transaction at the next hop, if one is open there."""

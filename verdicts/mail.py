@@ -8,7 +8,7 @@ are not frozen because a frozen dataclass costs four times as much to make, and 
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from verdicts.fields import Fields
 from verdicts.origin import Origin
@@ -62,6 +62,11 @@ class Envelope:
     """SIZE as it was declared, in bytes (RFC 1870)."""
     ret: str | None = None
     envid: str | None = None
+
+    def with_recipient(self, one: Recipient) -> Self:
+        """The envelope with one more recipient."""
+        recipients = (*self.recipients, one)
+        return type(self)(self.sender, recipients, self.body, self.smtputf8, self.size, self.ret, self.envid)
 
 
 class Content(Protocol):

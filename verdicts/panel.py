@@ -64,10 +64,11 @@ class Panel:
     async def judge(self, mail: Mail) -> Judgement:
         """All verdicts on `mail`, in the engines' order. When cancelled it cancels the engines, without waiting."""
         begun = self._clock.monotonic()
-        tasks = {seat.name: asyncio.create_task(self._ask(seat, mail)) for seat in self._seats}
+        loop = asyncio.get_running_loop()
+        tasks = {seat.name: loop.create_task(self._ask(seat, mail)) for seat in self._seats}
         late: dict[str, float] = {}
         try:
-            await self._wait(tasks, late)
+            await self._wait(loop, tasks, late)
         finally:
             for task in tasks.values():
                 self._abandon(task)
@@ -104,18 +105,18 @@ class Panel:
             outcome, reason = Outcome.FAILED, _short(error)
         return Verdict(seat.name, outcome, findings, self._clock.monotonic() - begun, reason)
 
-    async def _wait(self, tasks: dict[str, asyncio.Task[Verdict]], late: dict[str, float]) -> None:
+    async def _wait(
+        self, loop: asyncio.AbstractEventLoop, tasks: dict[str, asyncio.Task[Verdict]], late: dict[str, float]
+    ) -> None:
         """Until every engine is done or late; a late one is cancelled there and then. `late`: its limit by name."""
-        loop = asyncio.get_running_loop()
         begun = loop.time()
         for name, limit in self._limits:
-            pending = [task for name, task in tasks.items() if name not in late and not task.done()]
-            if not pending:
-                return
-            await asyncio.wait(pending, timeout=max(0.0, begun + limit - loop.time()))
-            if not tasks[name].done():
+            task = tasks[name]
+            if not task.done():
+                await _done_or(loop, task, begun + limit)
+            if not task.done():
                 late[name] = limit
-                self._abandon(tasks[name])
+                self._abandon(task)
 
     def _abandon(self, task: asyncio.Task[Verdict]) -> None:
         """Cancel it, and keep it referenced until it has ended, whenever that is."""
@@ -130,6 +131,23 @@ class Panel:
         with suppress(Exception):  # counting must never cost a message
             for verdict in verdicts:
                 self._on_verdict(verdict)
+
+
+async def _done_or(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Verdict], until: float) -> None:
+    """Wait for the task, to the loop's time `until` at most, and leave it alone: asyncio.wait() costs twice as much."""
+    over = loop.create_future()
+
+    def wake(_: object = None) -> None:
+        if not over.done():
+            over.set_result(None)
+
+    task.add_done_callback(wake)
+    timer = loop.call_at(until, wake)
+    try:
+        await over
+    finally:
+        timer.cancel()
+        task.remove_done_callback(wake)
 
 
 def _verdict(name: str, task: asyncio.Task[Verdict], limit: float | None, elapsed: float) -> Verdict:

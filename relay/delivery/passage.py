@@ -8,7 +8,7 @@ from relay.delivery.commands import check_needs, mail_command, rcpt_command
 from relay.delivery.connection import Connection
 from relay.delivery.failure import HopError, told
 from relay.delivery.hop import Hop
-from relay.delivery.sender import bdat_pieces, data_pieces
+from relay.delivery.sender import BATCH, bdat_pieces, data_pieces, joined
 from relay.errors import Abandoned, Refused
 from relay.replies import Reply
 from verdicts.mail import Envelope, Recipient
@@ -177,8 +177,11 @@ class Passage:
     ) -> Reply:
         if not self._open:
             await self._begin(connection)
+        content = pieces()
+        if size < BATCH:  # it goes in one write, so its pieces need not be looked at one by one
+            content = joined(content)
         if "chunking" in connection.features:
-            body = bdat_pieces(pieces(), size)
+            body = bdat_pieces(content, size)
         elif bare:
             raise Refused(replies.NEXT_HOP_LACKS_CHUNKING, "bdat_needed")
         else:
@@ -187,7 +190,7 @@ class Passage:
                 raise HopError("protocol", f"DATA was answered {start}")
             if start.code >= 400:
                 return start
-            body = data_pieces(pieces(), dotted=dotted)
+            body = data_pieces(content, dotted=dotted)
         if not wanted():
             connection.abort()  # after DATA nothing else ends the transaction without a message
             raise Abandoned
