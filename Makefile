@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo test lint format lock bench fuzz clean
+.PHONY: help venv demo test lint format lock bench bench-steady fuzz clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 venv: $(VENV)/.done ## make the environment in .venv
 
@@ -34,7 +34,7 @@ format: venv ## bring the code into the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: venv ## messages per second beside a naive relay (needs Postfix's smtp-source and smtp-sink)
+bench: venv ## speed beside a naive relay and Postfix (needs Postfix's smtp-source and smtp-sink; ARGS="--help")
 	$(BIN)/python tests/bench/bench.py $(ARGS)
 
 fuzz: $(VENV)/.fuzz ## fuzz what reads an outsider's bytes (SECONDS=60 in all, TARGETS=proxy_header)
@@ -44,6 +44,13 @@ $(VENV)/.fuzz: $(VENV)/.done deploy/requirements-fuzz.lock
 	$(BIN)/pip install --quiet --require-hashes --requirement deploy/requirements-fuzz.lock
 	@touch $@
 
+bench-steady: $(VENV)/.bench ## memory, stalls and overload as curves in tests/bench/curves (ARGS="--quick")
+	$(BIN)/python tests/bench/steady.py $(ARGS)
+
+$(VENV)/.bench: $(VENV)/.done deploy/requirements-bench.lock
+	$(BIN)/pip install --quiet --require-hashes --no-build-isolation --requirement deploy/requirements-bench.lock
+	@touch $@
+
 lock: venv ## pin the dependencies again, with hashes
 	$(BIN)/pip-compile $(LOCK) --output-file deploy/build.lock deploy/build.in
 	$(BIN)/pip-compile $(LOCK) --output-file deploy/requirements.lock pyproject.toml
@@ -51,6 +58,8 @@ lock: venv ## pin the dependencies again, with hashes
 		--output-file deploy/requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --extra fuzz --constraint deploy/requirements-dev.lock \
 		--output-file deploy/requirements-fuzz.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --extra bench --constraint deploy/requirements-dev.lock \
+		--output-file deploy/requirements-bench.lock pyproject.toml
 
 LOCK := --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host

@@ -1,193 +1,144 @@
-"""Messages per second and CPU per message of Sluice, beside a naive relay: smtp-source -> relay -> smtp-sink.
+"""Messages per second and CPU per message of Sluice, beside other relays: generator -> relay -> sink.
 
 Rounds are interleaved, so that a ratio compares neighbours in time; round 0 warms up and is not counted. Needs
-Postfix's smtp-source and smtp-sink. All of Sluice's checks, records and metrics are on.
+Postfix's smtp-source and smtp-sink. All of Sluice's checks, records and metrics are on. See README.md.
 """
 
 import argparse
 import contextlib
+import json
 import os
-import re
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from collections import defaultdict
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
-TICK = os.sysconf("SC_CLK_TCK")
-#             bytes     sessions  messages
-SCENARIOS = {
-    "4k-1": (4_096, 1, 1000),
-    "4k-10": (4_096, 10, 2000),
-    "4k-50": (4_096, 50, 2000),
-    "64k-20": (65_536, 20, 600),
-    "1m-10": (1_048_576, 10, 100),
-    "10m-4": (10_485_760, 4, 12),
-}
-HEAD = """\
-Received: from client.example.com (client.example.com [192.0.2.7]) by mx.example.net; Mon, 02 Mar 2026 10:00:00 +0000
-X-Forefront-Antispam-Report: CIP:192.0.2.7;CTRY:DE;SCL:1;SFV:NSPM;H:client.example.com;DIR:INB;
-X-PERCEPTION-POINT-CUSTOM: k7Jq2mV9xT4bR8nL5wZ3cY6h
-From: Sender <sender@example.com>
-To: Recipient <rcpt@acme.example>
-Subject: Quarterly figures
-Message-ID: <1@example.com>
-MIME-Version: 1.0
-Content-Type: multipart/mixed; boundary="=_b"
+from mails import MIB, write_letter
+from processes import free_port, running, tool
+from relays import RELAYS, installed
+from scenarios import HERE, SCENARIOS, Rig
 
---=_b
-Content-Type: text/plain
-
-Please find the figures attached.
---=_b
-Content-Type: application/octet-stream; name="figures.bin"
-Content-Transfer-Encoding: base64
-
-"""
-CONFIG = """\
-[node]
-name = "mx1.relay.example"
-state = "{run}/state"
-[smtp]
-listen = ["127.0.0.1:{listen}"]
-require_tls = false
-[admission]
-networks = ["127.0.0.0/8"]
-[delivery]
-tls = "off"
-[http]
-listen = "127.0.0.1:0"
-"""
-TENANTS = """\
-[[tenant]]
-name = "acme"
-loop_values = ["k7Jq2mV9xT4bR8nL5wZ3cY6h"]
-[[tenant.domain]]
-name = "acme.example"
-next_hop = "127.0.0.1:{sink}"
-verified = true
-"""
+REFERENCES = ("naive-uvloop", "postfix", "postfix-queue")
 
 
-def tool(name):
-    found = shutil.which(name, path=PATH)
-    if found is None:
-        sys.exit(f"bench: {name} is missing; Debian's package postfix has it")
-    return found
+def certificate(folder):
+    """tls.pem and tls.key for 127.0.0.1, ECDSA P-256, its own root."""
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+            "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-keyout", folder / "tls.key", "-out", folder / "tls.pem",
+        ], check=True, capture_output=True,
+    )  # fmt: skip
+    return folder
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-def write_mail(path, size):
-    """About `size` bytes, most of them base64 in lines of 76; smtp-source wants local line ends."""
-    lines = max(1, (size - len(HEAD)) // 78)
-    path.write_text(HEAD + ("TWFueSBoYW5kcyBtYWtlIGxpZ2h0IHdvcmsu" * 3)[:76].join(["", "\n"]) * lines + "--=_b--\n")
-
-
-def sluice(run, listen, sink):
-    config, tenants = run / "sluice.toml", run / "tenants.toml"
-    config.write_text(CONFIG.format(run=run, listen=listen))
-    tenants.write_text(TENANTS.format(sink=sink))
-    command = [sys.executable, "-m", "relay.cli"]
-    subprocess.run([*command, "tenant", "apply", tenants, "--config", config], check=True, stdout=subprocess.DEVNULL)
-    return [*command, "serve", "--config", str(config)]
-
-
-def naive(run, listen, sink):
-    return [sys.executable, str(HERE / "naive.py"), str(listen), str(sink)]
+def sink_command(port, tls, ours):
+    """smtp-sink's, or sink.py's where that is `ours` to choose."""
+    if ours:
+        return [sys.executable, str(HERE / "sink.py"), str(port), *(["--tls", str(tls)] if tls else [])]
+    user = ["-u", "nobody"] if os.getuid() == 0 else []
+    return [tool("smtp-sink"), "-4", *user, f"127.0.0.1:{port}", "1024"]
 
 
 @contextlib.contextmanager
-def running(command, port, log):
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
-    try:
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as sock:
-                if sock.recv(64).startswith(b"220"):
-                    break
-            time.sleep(0.05)
-        else:
-            sys.exit(f"bench: {command[0]} does not answer:\n{log.read_text()}")
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
+def rig(names, asked, ours):
+    """The sink and the relays of these names while they run: (rig, {name: (process, port)})."""
+    loads, relays_on = ("0", f"1-{os.cpu_count() - 1}") if asked.pin else (None, None)
+    with contextlib.ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-")))
+        work.chmod(0o755)  # Postfix runs as somebody else
+        tls, sink = certificate(work) if asked.tls else None, free_port()
+        stack.enter_context(running(sink_command(sink, tls, ours), sink, work / "sink.log", loads))
+        relays = {}
+        for name in names:
+            folder, port = work / name, free_port()
+            folder.mkdir()
+            command = RELAYS[name](folder, port, sink, tls)
+            relays[name] = stack.enter_context(running(command, port, folder / "log", relays_on)), port
+        yield Rig(work, sink, tls, loads), relays
 
 
-def cpu_seconds(process):
-    after_name = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, after_name[11:15])) / TICK
+def measure(rig, relays, scenario, rounds, seconds):
+    """The rounds of each relay. The first one warms up and says how many messages fill the seconds."""
+    for size in (scenario.bytes, 10 * MIB):
+        if not (file := rig.folder / f"letter-{size}").exists():
+            write_letter(file, size)
+    figures, messages = defaultdict(list), dict.fromkeys(relays, scenario.fewest)
+    for number in range(rounds + 1):
+        for name, (process, port) in relays.items():
+            figure = rig.run(process, port, scenario, messages[name])
+            if number:
+                figures[name].append(figure)
+            else:
+                messages[name] = max(scenario.fewest, int(figure["rate"] * seconds))
+    return figures
 
 
-def one_round(process, port, mail, sessions, messages):
-    """Messages a second, and CPU milliseconds a message. Exits when the relay refuses a message."""
-    command = [
-        tool("smtp-source"), "-4", "-s", str(min(sessions, messages)), "-m", str(messages), "-F", str(mail),
-        "-M", "client.example.com", "-f", "sender@example.com", "-t", "rcpt@acme.example", f"127.0.0.1:{port}",
-    ]  # fmt: skip
-    before, start = cpu_seconds(process), time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True)
-    seconds = time.perf_counter() - start
-    if done.returncode or re.search(r"fatal|warning|refused", done.stderr):
-        sys.exit(f"bench: smtp-source failed: {done.stderr}")
-    return messages / seconds, (cpu_seconds(process) - before) * 1000 / messages
+def spread(rounds, name, digits):
+    values = [figure[name] for figure in rounds]
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}..{max(values):.{digits}f})"
+
+
+def ratio(mine, others, name):
+    """The median of this relay's figure over the other's in the same round."""
+    return f"{statistics.median(a[name] / b[name] for a, b in zip(mine, others, strict=True)):.2f}"
+
+
+def columns(timed, workers):
+    """Title, key of a round and digits of each column of figures."""
+    if timed:
+        return [("p50 ms", "p50", 2), ("p99 ms", "p99", 2), ("msg/s", "rate", 0)]
+    return [("msg/s", "rate", 0), ("CPU ms/msg", "cpu", 2), *([("busiest process", "busiest", 2)] if workers else [])]
+
+
+def head(shown, references):
+    """The table's first two lines."""
+    cells = ["scenario", "relay", *(f"{title} (min..max)" for title, _, _ in shown)]
+    cells += [f"{title.split()[0]} / {name}" for name in references for title, _, _ in shown[:2]]
+    return f"| {' | '.join(cells)} |\n|{'---|' * len(cells)}"
+
+
+def row(scenario, relay, figures, shown, references):
+    cells = [scenario, relay, *(spread(figures[relay], key, digits) for _, key, digits in shown)]
+    cells += [ratio(figures[relay], figures[name], key) for name in references for _, key, _ in shown[:2]]
+    return f"| {' | '.join(cells)} |"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenarios", default="4k-10,64k-20,1m-10", help=f"of {','.join(SCENARIOS)}")
+    parser.add_argument("--scenarios", default="4k-10,64k-20,1m-10,lat-4k-1", help=f"all, or of {','.join(SCENARIOS)}")
+    parser.add_argument("--relays", help=f"of {','.join(RELAYS)}; those that are installed")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.5, help="about as long as one round shall take")
+    parser.add_argument("--tls", action="store_true", help="STARTTLS on both sides; generator and sink are ours then")
+    parser.add_argument("--workers", action="store_true", help="two workers beside one")
+    parser.add_argument("--pin", action="store_true", help="generator and sink on core 0, relays on the others")
+    parser.add_argument("--json", type=Path, help="write all rounds to this file")
     asked = parser.parse_args()
-    with contextlib.ExitStack() as stack:
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-")))
-        sink = free_port()
-        command = [
-            tool("smtp-sink"),
-            "-4",
-            *(["-u", "nobody"] if os.getuid() == 0 else []),
-            f"127.0.0.1:{sink}",
-            "1024",
-        ]
-        stack.enter_context(running(command, sink, work / "sink.log"))
-        relays = {}
-        for name, make in (("sluice", sluice), ("naive", naive)):
-            run, port = work / name, free_port()
-            run.mkdir()
-            relays[name] = stack.enter_context(running(make(run, port, sink), port, run / "log")), port
-        print("| scenario | relay | msg/s (min..max) | CPU ms/msg (min..max) | rate / naive | CPU / naive |")
-        print("|---|---|---|---|---|---|")
-        for scenario in asked.scenarios.split(","):
-            size, sessions, messages = SCENARIOS[scenario]
-            write_mail(work / "mail", size)
-            figures = {name: [] for name in relays}
-            for number in range(asked.rounds + 1):
-                for name, (process, port) in relays.items():
-                    figure = one_round(process, port, work / "mail", sessions, messages)
-                    if number:
-                        figures[name].append(figure)
-            tell(scenario, figures)
-
-
-def tell(scenario, figures):
-    for name, rounds in figures.items():
-        rates, costs = zip(*rounds, strict=True)
-        rate = statistics.median(mine[0] / other[0] for mine, other in zip(rounds, figures["naive"], strict=True))
-        cost = statistics.median(mine[1] / other[1] for mine, other in zip(rounds, figures["naive"], strict=True))
-        print(
-            f"| {scenario} | {name} | {statistics.median(rates):.0f} ({min(rates):.0f}..{max(rates):.0f}) "
-            f"| {statistics.median(costs):.2f} ({min(costs):.2f}..{max(costs):.2f}) | {rate:.2f} | {cost:.2f} |",
-            flush=True,
-        )
+    default = "sluice,sluice-2" if asked.workers else "sluice,naive,naive-uvloop,postfix"
+    names = (asked.relays or default + (",postfix-queue" if asked.tls and not asked.workers else "")).split(",")
+    names = [name for name in names if installed(name)]
+    if "postfix-queue" in names and not asked.tls:
+        parser.error("postfix-queue can be measured with --tls only: smtp-sink does not tell what it took")
+    references = ["sluice"] if asked.workers else [name for name in REFERENCES if name in names]
+    wanted = list(SCENARIOS) if asked.scenarios == "all" else asked.scenarios.split(",")
+    kept = {}
+    for timed in (False, True):
+        chosen = [name for name in wanted if SCENARIOS[name].timed == timed]
+        if not chosen:
+            continue
+        shown = columns(timed, asked.workers)
+        with rig(names, asked, ours=timed or asked.tls) as (made, relays):
+            print(head(shown, references), flush=True)
+            for name in chosen:
+                kept[name] = measure(made, relays, SCENARIOS[name], asked.rounds, asked.seconds)
+                print(*(row(name, each, kept[name], shown, references) for each in relays), sep="\n", flush=True)
+        print()
+    if asked.json:
+        asked.json.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":
