@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from mails import MIB, write_letter
-from processes import free_port, running, tool
+from processes import end_in_order, free_port, running, tool
 from relays import RELAYS, installed
 from scenarios import HERE, SCENARIOS, Rig
 
@@ -118,6 +118,7 @@ def main():
     parser.add_argument("--pin", action="store_true", help="generator and sink on core 0, relays on the others")
     parser.add_argument("--json", type=Path, help="write all rounds to this file")
     asked = parser.parse_args()
+    end_in_order()
     default = "sluice,sluice-2" if asked.workers else "sluice,naive,naive-uvloop,postfix"
     names = (asked.relays or default + (",postfix-queue" if asked.tls and not asked.workers else "")).split(",")
     names = [name for name in names if installed(name)]

@@ -15,6 +15,11 @@ TICK = os.sysconf("SC_CLK_TCK")
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
 
 
+def end_in_order():
+    """Let SIGTERM end this program like Ctrl-C: with everything that it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+
+
 def tool(name):
     found = shutil.which(name, path=PATH)
     if found is None:
@@ -37,9 +42,21 @@ def running(command, port, log, cores=None):
         wait_for_banner(process, port, log)
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+        end(process)
+
+
+def end(process):
+    """End it and all that it started; what is still there after three seconds is killed."""
+    pids = tree(process.pid)  # and not its process group: Postfix's master makes one of its own
+    for number, seconds in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        until = time.monotonic() + seconds
+        while pids and time.monotonic() < until:
+            process.poll()
+            pids = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+            time.sleep(0.02)
 
 
 def on(cores):

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from processes import end_in_order
 from scenarios import HERE
 
 CURVES = ("memory", "stall", "overload")
@@ -22,6 +23,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="shorter and smaller, to see that it works")
     parser.add_argument("--out", type=Path, default=HERE / "curves")
     asked = parser.parse_args()
+    end_in_order()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     asked.out.mkdir(parents=True, exist_ok=True)
     for name in asked.curves:
