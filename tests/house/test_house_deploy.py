@@ -47,7 +47,10 @@ def test_pins_agree() -> None:
     assert run <= fuzz
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-fuzz.lock", "build.lock"])
+@pytest.mark.parametrize(
+    "name",
+    ["requirements.lock", "requirements-dev.lock", "requirements-fuzz.lock", "requirements-bench.lock", "build.lock"],
+)
 def test_locks_name_no_place(name: str) -> None:
     text = (DEPLOY / name).read_text()
     assert "://" not in text
