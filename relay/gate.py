@@ -9,7 +9,7 @@ Pure: no I/O, no awaiting.
 
 from typing import Final
 
-FIRST: Final = 32
+FIRST: Final = 24
 FEWEST: Final = 4
 
 

@@ -17,10 +17,8 @@ from pathlib import Path
 
 from mails import MIB, write_letter
 from processes import end_in_order, free_port, running, tool
-from relays import RELAYS, installed
+from relays import RELAYS, by_command, installed
 from scenarios import HERE, SCENARIOS, Rig
-
-REFERENCES = ("naive-uvloop", "postfix", "postfix-queue")
 
 
 def certificate(folder):
@@ -44,7 +42,7 @@ def sink_command(port, tls, ours):
 
 
 @contextlib.contextmanager
-def rig(names, asked, ours):
+def rig(known, names, asked, ours):
     """The sink and the relays of these names while they run: (rig, {name: (process, port)})."""
     loads, relays_on = ("0", f"1-{os.cpu_count() - 1}") if asked.pin else (None, None)
     with contextlib.ExitStack() as stack:
@@ -56,7 +54,7 @@ def rig(names, asked, ours):
         for name in names:
             folder, port = work / name, free_port()
             folder.mkdir()
-            command = RELAYS[name](folder, port, sink, tls)
+            command = known[name](folder, port, sink, tls)
             relays[name] = stack.enter_context(running(command, port, folder / "log", relays_on)), port
         yield Rig(work, sink, tls, loads), relays
 
@@ -94,16 +92,16 @@ def columns(timed, workers):
     return [("msg/s", "rate", 0), ("CPU ms/msg", "cpu", 2), *([("busiest process", "busiest", 2)] if workers else [])]
 
 
-def head(shown, references):
-    """The table's first two lines."""
+def head(shown, subject):
+    """The table's first two lines. The last columns hold the figures of `subject`, the first relay, over each one's."""
     cells = ["scenario", "relay", *(f"{title} (min..max)" for title, _, _ in shown)]
-    cells += [f"{title.split()[0]} / {name}" for name in references for title, _, _ in shown[:2]]
+    cells += [f"{subject}'s {title.split()[0]} to it" for title, _, _ in shown[:2]]
     return f"| {' | '.join(cells)} |\n|{'---|' * len(cells)}"
 
 
-def row(scenario, relay, figures, shown, references):
+def row(scenario, relay, figures, shown, subject):
     cells = [scenario, relay, *(spread(figures[relay], key, digits) for _, key, digits in shown)]
-    cells += [ratio(figures[relay], figures[name], key) for name in references for _, key, _ in shown[:2]]
+    cells += [ratio(figures[subject], figures[relay], key) for _, key, _ in shown[:2]]
     return f"| {' | '.join(cells)} |"
 
 
@@ -111,6 +109,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenarios", default="4k-10,64k-20,1m-10,lat-4k-1", help=f"all, or of {','.join(SCENARIOS)}")
     parser.add_argument("--relays", help=f"of {','.join(RELAYS)}; those that are installed")
+    parser.add_argument(
+        "--relay", action="append", default=[], metavar="NAME=COMMAND",
+        help="one more relay: a command in which {listen}, {sink} and {run} become two ports and its own folder",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5, help="about as long as one round shall take")
     parser.add_argument("--tls", action="store_true", help="STARTTLS on both sides; generator and sink are ours then")
@@ -119,12 +121,12 @@ def main():
     parser.add_argument("--json", type=Path, help="write all rounds to this file")
     asked = parser.parse_args()
     end_in_order()
-    default = "sluice,sluice-2" if asked.workers else "sluice,naive,naive-uvloop,postfix"
+    default = "sluice-2,sluice" if asked.workers else "sluice,naive,naive-uvloop,postfix"
     names = (asked.relays or default + (",postfix-queue" if asked.tls and not asked.workers else "")).split(",")
-    names = [name for name in names if installed(name)]
+    others = {name: by_command(command) for name, _, command in (text.partition("=") for text in asked.relay)}
+    known, names = RELAYS | others, [*(name for name in names if installed(name)), *others]
     if "postfix-queue" in names and not asked.tls:
         parser.error("postfix-queue can be measured with --tls only: smtp-sink does not tell what it took")
-    references = ["sluice"] if asked.workers else [name for name in REFERENCES if name in names]
     wanted = list(SCENARIOS) if asked.scenarios == "all" else asked.scenarios.split(",")
     kept = {}
     for timed in (False, True):
@@ -132,11 +134,11 @@ def main():
         if not chosen:
             continue
         shown = columns(timed, asked.workers)
-        with rig(names, asked, ours=timed or asked.tls) as (made, relays):
-            print(head(shown, references), flush=True)
+        with rig(known, names, asked, ours=timed or asked.tls) as (made, relays):
+            print(head(shown, names[0]), flush=True)
             for name in chosen:
                 kept[name] = measure(made, relays, SCENARIOS[name], asked.rounds, asked.seconds)
-                print(*(row(name, each, kept[name], shown, references) for each in relays), sep="\n", flush=True)
+                print(*(row(name, each, kept[name], shown, names[0]) for each in relays), sep="\n", flush=True)
         print()
     if asked.json:
         asked.json.write_text(json.dumps(kept, indent=1) + "\n")

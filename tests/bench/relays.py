@@ -5,6 +5,7 @@ Postfix is an instance of its own in that folder and needs root. `tls`: the fold
 
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import sys
@@ -139,6 +140,15 @@ def _postfix(run, listen, sink, tls, proxy):
     (config / "main.cf").write_text(MAIN.format(run=run, sink=sink, tls=more))
     (config / "master.cf").write_text(MASTER.format(listen=listen, proxy=proxy))
     return [tool("postfix"), "-c", str(config), "start-fg"]
+
+
+def by_command(command):
+    """How a relay is started that we do not know: {listen}, {sink} and {run} in `command` are filled in."""
+
+    def start(run, listen, sink, tls=None):
+        return shlex.split(command.format(listen=listen, sink=sink, run=run))
+
+    return start
 
 
 def installed(name):

@@ -126,7 +126,7 @@ def test_engines_that_are_too_slow_for_what_comes(tmp_path: Path) -> None:
             with senders(lambda: relay.smtp_port, 100, pause=0.2) as books:
                 wait_until(lambda: len(books.accepted) > 120, 30)
             late = relay.metric("sluice_verdicts_total", engine="rspamd", kind="late")
-            assert late <= len(books.accepted) / 10
+            assert late * 5 <= len(books.accepted)
             assert set(books.codes) == {250, 451}
             assert not books.broken
             assert relay.metric("sluice_refusals_total", reason="overloaded") >= books.codes[451] - late
