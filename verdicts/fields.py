@@ -24,7 +24,8 @@ MAX_FIELDS = 5_000
 _FIRST_LOOK = 65_536  # nearly every header section ends here; what does not is searched for as a whole
 _FIELD_END = re.compile(rb"\n(?![ \t])")  # a line that begins with white space continues the field (RFC 5322, 2.2.3)
 _BLANK_LINE = re.compile(rb"\n\r?\n")
-_FIELD = re.compile(rb"(\n[^\s:]++)(?:[ \t\r]|\n(?=[ \t]))*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)")
+_VALUE = rb"(?:[ \t\r]|\n(?=[ \t]))*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)"
+_FIELD = re.compile(rb"(\n[^\s:]++)" + _VALUE)
 _CR = 13
 _INDEXED = 32_768  # bytes of a section that can be indexed in some milliseconds even when it has 10,000 fields
 _NO_FIELD = re.compile(rb"\n(?![ \t]|[!-9;-~]*+:|\Z)")  # as strict as the strictest reader (RFC 5322, 2.2)
@@ -155,19 +156,9 @@ class Fields:
             yield self.start + begun, self.start + end
 
     def beginning_with(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Name in lower case and value of the fields whose name begins with `prefix`, which is in lower case.
-
-        Those of one name come from the top.
-        """
-        line = b"\n" + prefix
-        if self._index is None and len(self._low) > _INDEXED:
-            for place in self._search(line):
-                yield self._name(place).lower(), self._value(place)
-            return
-        for name, places in self._indexed().items():
-            if name.startswith(line):
-                for place in places:
-                    yield name[1:], self._value(place)
+        """Name in lower case and value of the fields whose name begins with `prefix`, which is in lower case."""
+        for match in _beginning(prefix).finditer(self._low):
+            yield match[1], self._value((match.start(), match.start(2) - 1, match.end(2) - 1))
 
     def all(self, name: str) -> tuple[Field, ...]:
         """Every field called `name`, from the top."""
@@ -276,6 +267,11 @@ def _unfolded(value: bytes) -> str:
     if b"\n" in value or b"\r" in value:
         value = value.replace(b"\r\n", b"").replace(b"\n", b"").replace(b"\r", b" ")
     return value.decode("utf-8", "replace").strip()
+
+
+@lru_cache(maxsize=16)
+def _beginning(prefix: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\n(" + re.escape(prefix) + rb"[^\s:]*+)" + _VALUE)
 
 
 @lru_cache(maxsize=256)
