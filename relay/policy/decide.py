@@ -1,4 +1,4 @@
-"""From a judgement and a policy to a decision: a table and three small functions, without I/O.
+"""From a judgement and a policy to a decision: a table and some small functions, without I/O.
 
 By severity: NOTE is clean, SUSPICIOUS suspicious, SPAM spam, MALICIOUS malicious. By weight: the most severe threshold
 that the sum reaches. The worse of the two counts, severity first. Then:
@@ -14,7 +14,7 @@ The stricter action of two is the later one in STRICTNESS; of two that are equal
 
 import enum
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from relay.policy.model import Action, Policy
 from verdicts.contract import Judgement, Severity
@@ -47,8 +47,7 @@ _BY_SEVERITY = {
 _SEVERITIES = {held: severity for severity, held in _BY_SEVERITY.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What is done with a message, and why."""
 
     action: Action
@@ -59,24 +58,28 @@ class Decision:
     """In observe mode the action that would have been taken; else None."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(NamedTuple):
     """One category that a message belongs to, and why."""
 
     category: Category
     rule: str
 
 
-_NOTHING_FOUND = Decision(Action.DELIVER, Category.CLEAN, "clean: nothing found")
-_NOTHING_OBSERVED = Decision(Action.DELIVER, Category.CLEAN, "clean: nothing found", would=Action.DELIVER)
+_CLEAN = _Case(Category.CLEAN, "nothing found")
+_DELIVERED = Decision(Action.DELIVER, Category.CLEAN, "clean: nothing found")
+_OBSERVED = Decision(Action.DELIVER, Category.CLEAN, "clean: nothing found", would=Action.DELIVER)
 
 
 def decide(judgement: Judgement, policy: Policy) -> Decision:
     """What `policy` says of a message with this judgement."""
-    if not judgement.findings and not judgement.unanswered:  # most mail
-        return _NOTHING_OBSERVED if policy.observe else _NOTHING_FOUND
-    decisive = max(_cases(judgement, policy), key=lambda case: STRICTNESS.index(_action(case.category, policy)))
+    decisive, *others = _cases(judgement, policy)
+    if decisive is _CLEAN:  # most mail
+        return _OBSERVED if policy.observe else _DELIVERED
     action = _action(decisive.category, policy)
+    for case in others:
+        other = _action(case.category, policy)
+        if STRICTNESS.index(other) > STRICTNESS.index(action):
+            decisive, action = case, other
     rule = f"{decisive.category}: {decisive.rule}"
     if policy.observe:
         return Decision(Action.DELIVER, decisive.category, rule, would=action)
@@ -103,38 +106,42 @@ def _action(held: Category, policy: Policy) -> Action:
 
 
 def _cases(judgement: Judgement, policy: Policy) -> list[_Case]:
-    """The categories that apply, worst first; max() takes the first of equals."""
-    found = max(_by_severity(judgement), _by_weight(judgement, policy), key=lambda case: _SEVERITIES[case.category])
-    if found.category is Category.MALICIOUS or not judgement.unanswered:
+    """The categories that apply, worst first."""
+    found, weighed = _by_severity(judgement), _by_weight(judgement, policy)
+    if weighed is not _CLEAN and _SEVERITIES[weighed.category] > _SEVERITIES[found.category]:
+        found = weighed
+    unanswered = judgement.unanswered
+    if found.category is Category.MALICIOUS or not unanswered:
         return [found]
-    missing = judgement.unanswered[0]
+    missing = unanswered[0]
     unscanned = _Case(Category.UNSCANNED, f"{missing.engine[:_NAME_LIMIT]} {missing.outcome}")
-    return [unscanned] if found.category is Category.CLEAN else [unscanned, found]
+    return [unscanned] if found is _CLEAN else [unscanned, found]
 
 
 def _by_severity(judgement: Judgement) -> _Case:
-    worst = judgement.severity
+    worst, engine, name = Severity.NOTE, "", ""
+    for verdict in judgement.verdicts:
+        for finding in verdict.findings:
+            if finding.severity > worst:
+                worst, engine, name = finding.severity, verdict.engine, finding.name
     if worst is Severity.NOTE:
-        return _Case(Category.CLEAN, "nothing found")
-    engine, name = next(
-        (verdict.engine, finding.name)
-        for verdict in judgement.verdicts
-        for finding in verdict.findings
-        if finding.severity == worst
-    )
+        return _CLEAN
     return _Case(_BY_SEVERITY[worst], f"severity of {engine[:_NAME_LIMIT]}/{name[:_NAME_LIMIT]}")
 
 
 def _by_weight(judgement: Judgement, policy: Policy) -> _Case:
+    malicious, spam, suspicious = policy.malicious_weight, policy.spam_weight, policy.suspicious_weight
+    if malicious is None and spam is None and suspicious is None:
+        return _CLEAN
     weight = _weight(judgement, policy)
     for held, threshold in (
-        (Category.MALICIOUS, policy.malicious_weight),
-        (Category.SPAM, policy.spam_weight),
-        (Category.SUSPICIOUS, policy.suspicious_weight),
+        (Category.MALICIOUS, malicious),
+        (Category.SPAM, spam),
+        (Category.SUSPICIOUS, suspicious),
     ):
         if threshold is not None and weight >= threshold:
             return _Case(held, f"weight {weight:g} >= {threshold:g}")
-    return _Case(Category.CLEAN, "nothing found")
+    return _CLEAN
 
 
 def _weight(judgement: Judgement, policy: Policy) -> float:
@@ -143,9 +150,13 @@ def _weight(judgement: Judgement, policy: Policy) -> float:
     A weight that is not a finite number counts for nothing, and none for more than the limit: one engine's NaN or
     infinity must not switch off the thresholds for all.
     """
-    return math.fsum(
-        max(-_WEIGHT_LIMIT, min(finding.weight * policy.weights.get(verdict.engine, 1.0), _WEIGHT_LIMIT))
-        for verdict in judgement.verdicts
-        for finding in verdict.findings
-        if math.isfinite(finding.weight)
-    )
+    weights: list[float] = []
+    for verdict in judgement.verdicts:
+        factor = policy.weights.get(verdict.engine, 1.0)
+        for finding in verdict.findings:
+            weight = finding.weight * factor
+            if -_WEIGHT_LIMIT <= weight <= _WEIGHT_LIMIT:
+                weights.append(weight)
+            elif math.isfinite(finding.weight):
+                weights.append(math.copysign(_WEIGHT_LIMIT, weight))
+    return math.fsum(weights)

@@ -141,6 +141,18 @@ policies = st.builds(
     st.none() | st.floats(0.1, 100),
     st.booleans(),
 )
+thresholds = st.none() | st.floats(0.1, 100)
+weighing_policies = st.builds(
+    lambda policy, changes: policy.model_copy(update=changes),
+    policies,
+    st.fixed_dictionaries(
+        {
+            "suspicious_weight": thresholds,
+            "malicious_weight": thresholds,
+            "weights": st.sampled_from([{}, {"a": 0.0}, {"a": 2.5}, {"a": 1e300}]),
+        }
+    ),
+)
 
 
 @given(st.lists(verdicts, max_size=4), policies)
@@ -154,6 +166,41 @@ def test_nothing_fails_open(given_verdicts, policy):
         needed = [policy.unscanned] if judgement.unanswered else []
         needed += [policy.spam] if judgement.severity is Severity.SPAM else []
         assert all(STRICTNESS.index(action) >= STRICTNESS.index(other) for other in needed)
+
+
+def decided_naively(judgement: Judgement, policy: Policy) -> Decision:
+    """The table of the module, read line by line."""
+    order = ["clean", "suspicious", "spam", "malicious"]
+    found = [(0, "nothing found")]
+    for verdict in judgement.verdicts:
+        for finding in verdict.findings:
+            if finding.severity > max(found)[0]:
+                found.append((int(finding.severity), f"severity of {verdict.engine[:80]}/{finding.name[:80]}"))
+    weight = math.fsum(
+        max(-1e9, min(finding.weight * policy.weights.get(verdict.engine, 1.0), 1e9))
+        for verdict in judgement.verdicts
+        for finding in verdict.findings
+        if math.isfinite(finding.weight)
+    )
+    for level in (3, 2, 1):
+        threshold = getattr(policy, f"{order[level]}_weight")
+        if threshold is not None and weight >= threshold and level > max(found)[0]:
+            found.append((level, f"weight {weight:g} >= {threshold:g}"))
+    level, rule = found[-1]
+    cases = [(order[level], rule)]
+    if judgement.unanswered and level < 3:
+        missing = judgement.unanswered[0]
+        cases = [("unscanned", f"{missing.engine[:80]} {missing.outcome}"), *(cases if level else [])]
+    actions = [Action.DELIVER if name == "clean" else getattr(policy, name) for name, _ in cases]
+    at = actions.index(max(actions, key=STRICTNESS.index))
+    decision = Decision(actions[at], Category(cases[at][0]), ": ".join(cases[at]))
+    return decision._replace(action=Action.DELIVER, would=actions[at]) if policy.observe else decision
+
+
+@given(st.lists(verdicts, max_size=4), weighing_policies)
+def test_a_decision_is_what_the_table_says(given_verdicts, policy):
+    judgement = Judgement(tuple(given_verdicts))
+    assert decide(judgement, policy) == decided_naively(judgement, policy)
 
 
 def test_every_action_has_its_strictness():
