@@ -24,13 +24,14 @@ def look_at_header(draft: Draft, limit: int) -> None:
 
 def prove(now: Transaction, mail: Mail, tenant: Tenant) -> bool:
     """Whether it carries a loop value of the tenant. Raises Refused for a loop, and where a required proof lacks."""
-    if too_many_fields(mail.fields):
+    fields = mail.fields
+    if too_many_fields(fields):
         raise Refused(replies.HEADER_TOO_BIG, "header_too_big")
     now.account.seen(mail)
-    if too_many_hops(mail.fields) or now.rooms.tracer.loops(mail.fields, tenant.name, now.recipients):
+    if too_many_hops(fields) or now.rooms.tracer.loops(fields, tenant.name, now.recipients):
         metrics.LOOPS.inc()
         raise Refused(replies.LOOP, "loop")
-    proof = prove_tenant(mail.fields, tenant)
+    proof = prove_tenant(fields, tenant)
     now.account.proof = "ok" if proof.ok else proof.reason
     if not proof.ok:
         metrics.PROOF_FAILURES.labels(tenant.proof).inc()

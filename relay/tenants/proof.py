@@ -7,8 +7,8 @@ disprove when they are wrong. What a missing proof leads to is told by `Tenant.p
 
 import hmac
 from collections.abc import Collection
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from relay.tenants.model import Tenant
 from relay.tenants.names import a_label
@@ -22,8 +22,7 @@ _MOST = 50
 """Fields of one name that are read. Of the loop value the others do not count; more of an identity contradict it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """Whether the message is this tenant's. It carries no value of any field."""
 
     ok: bool
@@ -34,22 +33,25 @@ class Proof:
     """Why it is not ok: "no loop value", "wrong loop value", "other tenant id" or "other originator"."""
 
 
+_PROVED = Proof(ok=True, present=True)
+_NO_VALUE = Proof(ok=False, present=False, reason="no loop value")
+_WRONG_VALUE = Proof(ok=False, present=False, reason="wrong loop value")
+_OTHER_ID = Proof(ok=False, present=True, reason="other tenant id")
+_OTHER_ORIGINATOR = Proof(ok=False, present=True, reason="other originator")
+
+
 def prove(fields: Fields, tenant: Tenant) -> Proof:
     """Whether `fields` prove that the message came through the rule of `tenant`."""
-    values = _values(fields, LOOP)[:_MOST]
-    present = _any_equal(values, tenant.loop_values)
+    values = list(islice(fields.texts(LOOP), _MOST))
     if not values:
-        reason = "no loop value"
-    elif not present:
-        reason = "wrong loop value"
-    else:
-        reason = _contradiction(fields, tenant)
-    return Proof(ok=not reason, present=present, reason=reason)
-
-
-def _values(fields: Fields, name: str) -> list[str]:
-    """The values of the fields called `name` from the top; one more than `_MOST` at most."""
-    return list(islice(fields.texts(name), _MOST + 1))
+        return _NO_VALUE
+    if not _any_equal(values, tenant.loop_values):
+        return _WRONG_VALUE
+    if tenant.microsoft_tenant_id and not _all_among(fields, TENANT_ID, (tenant.microsoft_tenant_id,)):
+        return _OTHER_ID
+    if tenant.originator_domains and not _all_among(fields, ORIGINATOR, tenant.originator_domains):
+        return _OTHER_ORIGINATOR
+    return _PROVED
 
 
 def _any_equal(values: Collection[str], secrets: Collection[str]) -> bool:
@@ -59,23 +61,15 @@ def _any_equal(values: Collection[str], secrets: Collection[str]) -> bool:
     """
     found = False
     for value in values:
+        given = value.encode()
         for secret in secrets:
-            found |= hmac.compare_digest(value.encode(), secret.encode())
+            found |= hmac.compare_digest(given, secret.encode())
     return found
 
 
-def _contradiction(fields: Fields, tenant: Tenant) -> str:
-    """What contradicts the tenant's identity, or an empty text."""
-    if tenant.microsoft_tenant_id and not _all_among(fields, TENANT_ID, {tenant.microsoft_tenant_id}):
-        return "other tenant id"
-    if tenant.originator_domains and not _all_among(fields, ORIGINATOR, set(tenant.originator_domains)):
-        return "other originator"
-    return ""
-
-
-def _all_among(fields: Fields, name: str, right: set[str]) -> bool:
-    values = _values(fields, name)
-    return len(values) <= _MOST and all(_normal(value) in right for value in values)
+def _all_among(fields: Fields, name: str, right: Collection[str]) -> bool:
+    values = list(islice(fields.texts(name), _MOST + 1))
+    return not values or (len(values) <= _MOST and all(_normal(value) in right for value in values))
 
 
 def _normal(value: str) -> str:

@@ -67,6 +67,8 @@ def proof(header: str, tenant: Tenant = TENANT) -> Proof:
         (RIGHT + "X-OriginatorOrg: acme.example\r\nX-OriginatorOrg: evil.example\r\n", OTHER_ORG),
         (f"X-MS-Exchange-CrossTenant-Id: {GUID}\r\nX-OriginatorOrg: acme.example\r\n", NONE),
         (RIGHT + f"X-MS-Exchange-CrossTenant-Id: {GUID}\r\n" * 60, OTHER_ID),
+        (RIGHT + f"X-MS-Exchange-CrossTenant-Id: {GUID}\r\n" * 51, OTHER_ID),
+        (RIGHT + f"X-MS-Exchange-CrossTenant-Id: {GUID}\r\n" * 50, PROVED),
         ("X-PERCEPTION-POINT-CUSTOM: guess\r\n" * 49 + RIGHT, PROVED),
         ("X-PERCEPTION-POINT-CUSTOM: guess\r\n" * 50 + RIGHT, WRONG),
     ],
