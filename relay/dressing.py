@@ -7,20 +7,23 @@ from relay.headers.dress import Stamps, dress
 from relay.headers.stamps import received
 from relay.tenants.loops import Tracer
 from verdicts.contract import Clock
-from verdicts.mail import Mail
+from verdicts.mail import Content, Mail
 
 
 class Dressed:
-    """The bytes that go to the next hop: new pieces for the head, then every byte behind it as it came."""
+    """The bytes that go to the next hop: a new head, then every byte of the content from an offset on as it came."""
 
-    def __init__(self, mail: Mail, head: list[bytes]) -> None:
-        self._mail, self._head = mail, head
-        self.size = sum(map(len, head)) + mail.content.size - mail.fields.end
+    __slots__ = ("_content", "_head", "_rest", "size")
+
+    def __init__(self, head: list[bytes], content: Content, rest: int) -> None:
+        self._head, self._content, self._rest = head, content, rest
+        self.size = sum(map(len, head)) + content.size - rest
         """Bytes in all."""
 
     def pieces(self) -> Iterator[bytes]:
         """The bytes in order; may be called again."""
-        return chain(self._head, _behind(self._mail.content.pieces(), self._mail.fields.end))
+        pieces = self._content.pieces()
+        return chain(self._head, _behind(pieces, self._rest) if self._rest else pieces)
 
 
 class Dresser:
@@ -42,7 +45,8 @@ class Dresser:
             copy_report=True,  # only Microsoft and the operator's own networks are admitted
             observe=observe,
         )
-        return Dressed(mail, dress(mail.fields, bytes(mail.content.view()[: mail.fields.end]), stamps))
+        head, rest = dress(mail.fields, mail.content.view(), stamps)
+        return Dressed(head, mail.content, rest)
 
 
 def _behind(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:

@@ -4,10 +4,9 @@ The trace comes last of ours: when a message begins with white space, its first 
 trace is read so that nothing behind its end counts.
 """
 
-from itertools import starmap
 from typing import NamedTuple
 
-from relay.headers.edits import Edit, Prepend, Remove, apply
+from relay.headers.edits import cut
 from relay.headers.stamps import REPORT_COPY, antispam_copy
 from verdicts.fields import Fields
 
@@ -16,8 +15,7 @@ LOOP = "X-PERCEPTION-POINT-CUSTOM"
 REMOVED = (SPAM, REPORT_COPY)
 """Ours to say: whatever arrives under these names was forged, or was true for an earlier passage."""
 
-
-_SPAM_FIELD = Prepend(f"{SPAM}: FAIL\r\n".encode("ascii"))
+_SPAM_FIELD = f"{SPAM}: FAIL\r\n".encode("ascii")
 
 
 class Stamps(NamedTuple):
@@ -37,18 +35,23 @@ class Stamps(NamedTuple):
     """Whether the tenant only observes: then Received, a missing loop value and the trace come, and nothing else."""
 
 
-def dress(fields: Fields, head: bytes | memoryview, stamps: Stamps) -> list[bytes]:
-    """The pieces that take the place of `head`, the bytes of the message up to `fields.end`."""
-    edits: list[Edit] = [Prepend(stamps.received)]
+def dress(fields: Fields, message: bytes | memoryview, stamps: Stamps) -> tuple[list[bytes], int]:
+    """The head with which `message` goes on, and the offset in it from which on all bytes follow as they came.
+
+    Where nothing is taken off, that offset is 0 and no byte of the message is copied.
+    """
+    head, spans = [stamps.received], []
     if not stamps.observe:
-        for name in REMOVED:
-            edits += starmap(Remove, fields.spans(name))
+        spans = [span for name in REMOVED for span in fields.spans(name)]
         if stamps.copy_report and (copy := antispam_copy(fields)):
-            edits.append(Prepend(copy))
+            head.append(copy)
         if stamps.spam:
-            edits.append(_SPAM_FIELD)
+            head.append(_SPAM_FIELD)
     if stamps.loop_value is not None:
         # Without it the tenant's rule would send the message here again, and the trace would make that a loop.
-        edits.append(Prepend(f"{LOOP}: {stamps.loop_value}\r\n".encode("ascii")))
-    edits.append(Prepend(stamps.trace))
-    return apply(head, edits)
+        head.append(f"{LOOP}: {stamps.loop_value}\r\n".encode("ascii"))
+    head.append(stamps.trace)
+    if not spans:  # nearly all mail
+        return head, 0
+    kept, rest = cut(message, spans)
+    return head + kept, rest

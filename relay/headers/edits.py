@@ -1,35 +1,18 @@
-"""Edits of a header section by byte span: the original is never regenerated, only cut and preceded."""
+"""Cuts in a message by byte span: the original is never regenerated."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
-
-class Remove(NamedTuple):
-    """The bytes from `start` up to `end` go."""
-
-    start: int
-    end: int
+from collections.abc import Iterable
 
 
-class Prepend(NamedTuple):
-    """These bytes come before everything else: whole fields, each ended by CRLF."""
+def cut(message: bytes | memoryview, spans: Iterable[tuple[int, int]]) -> tuple[list[bytes], int]:
+    """What is left of `message` without the bytes from the first up to the second offset of each of `spans`.
 
-    field: bytes
-
-
-Edit = Remove | Prepend
-
-
-def apply(head: bytes | memoryview, edits: Sequence[Edit]) -> list[bytes]:
-    """The pieces of the edited `head`: what is prepended, in the order given, then the bytes that stay.
-
-    Removals that touch or overlap count as one. Empty pieces are left out.
+    It comes as the pieces that lie before the end of the last span, none of them empty, and the offset of that end:
+    from there on all stays, and nothing is copied. Spans may touch or overlap, and come in any order.
     """
-    pieces = [edit.field for edit in edits if isinstance(edit, Prepend)]
+    pieces: list[bytes] = []
     place = 0
-    for cut in sorted(edit for edit in edits if isinstance(edit, Remove)):
-        if cut.start > place:
-            pieces.append(bytes(head[place : cut.start]))
-        place = max(place, cut.end)
-    pieces.append(bytes(head[place:]))
-    return [piece for piece in pieces if piece]
+    for start, end in sorted(spans):
+        if start > place:
+            pieces.append(bytes(message[place:start]))
+        place = max(place, end)
+    return pieces, place

@@ -12,20 +12,25 @@ def harmless(text: str, limit: int) -> str:
 
     White space and controls become single spaces; what else is not ASCII is left out.
     """
-    spaced = text[: limit * 4]
-    if not spaced.isprintable():
-        spaced = "".join(character if character.isprintable() else " " for character in spaced)
-    return " ".join(spaced.encode("ascii", "ignore").decode("ascii").split())[:limit].strip()
+    text = text[: limit * 4]
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    if not text.isascii():
+        text = text.encode("ascii", "ignore").decode("ascii")
+    return " ".join(text.split())[:limit].strip()
 
 
 def folded(name: str, text: str) -> bytes:
-    """The field `name` with the words of `text` (harmless already), folded at spaces and ended by CRLF.
+    """The field `name` with the words of `text` (harmless already, one at least), folded at spaces and ended by CRLF.
 
     A line is over 78 characters only where a word is, and a word is cut at 900.
     """
-    lines = [f"{name}:"]
-    for word in text.split():
-        if len(lines[-1]) + 1 + len(word) > _WIDTH and lines != [f"{name}:"]:
-            lines.append("")
-        lines[-1] += f" {word[:_LONGEST_WORD]}"
-    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
+    first, *others = text.split()
+    line = f"{name}: {first[:_LONGEST_WORD]}"
+    lines = []
+    for word in others:
+        if len(line) + 1 + len(word) > _WIDTH:
+            lines.append(line)
+            line = ""
+        line += f" {word[:_LONGEST_WORD]}"
+    return "\r\n".join([*lines, line, ""]).encode("ascii")

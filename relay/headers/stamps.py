@@ -26,7 +26,7 @@ def received(session: Session, node: str, mail_id: str, when: float, *, smtputf8
     """
     tls = session.tls
     using = (tls.version, tls.cipher) if tls else None
-    passage = _passage(session.helo, session.peer, using, node, _protocol(session, smtputf8))
+    passage = _passage(node, session.helo, session.peer, session.esmtp, using, smtputf8)
     return f"{passage} id {_host(mail_id)};\r\n\t{_date(int(when))}\r\n".encode("ascii")
 
 
@@ -45,12 +45,12 @@ def antispam_copy(fields: Fields) -> bytes | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _passage(helo: str, peer: str, using: tuple[str, str] | None, node: str, protocol: str) -> str:
+def _passage(node: str, helo: str, peer: str, esmtp: bool, using: tuple[str, str] | None, smtputf8: bool) -> str:
     """The Received field up to the id; the messages of one client share it."""
     lines = [
         f"Received: from {_host(helo)} ({_literal(peer)})",
         *_cipher(using),
-        f"\tby {_host(node)} with {protocol}",
+        f"\tby {_host(node)} with {_protocol(esmtp, using is not None, smtputf8)}",
     ]
     return "\r\n".join(lines)
 
@@ -75,12 +75,12 @@ def _literal(peer: str) -> str:
     return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
 
 
-def _protocol(session: Session, smtputf8: bool) -> str:
+def _protocol(esmtp: bool, tls: bool, smtputf8: bool) -> str:
     """The keyword of the IANA registry "Mail Transmission Types" (RFC 3848, RFC 6531 section 4.3)."""
-    secured = "S" if session.tls else ""
+    secured = "S" if tls else ""
     if smtputf8:
         return f"UTF8SMTP{secured}"
-    return f"ESMTP{secured}" if session.esmtp or secured else "SMTP"
+    return f"ESMTP{secured}" if esmtp or tls else "SMTP"
 
 
 def _cipher(using: tuple[str, str] | None) -> list[str]:

@@ -16,8 +16,16 @@ REPORT = b"X-Forefront-Antispam-Report: CIP:192.0.2.7;SCL:9;\r\n SFV:SPM;\r\n"
 
 
 def dressed(message: bytes, stamps: Stamps = PLAIN) -> bytes:
-    fields = Fields.parse(message)
-    return b"".join(dress(fields, memoryview(message)[: fields.end], stamps)) + message[fields.end :]
+    head, rest = dress(Fields.parse(message), memoryview(message), stamps)
+    assert all(isinstance(piece, bytes) and piece for piece in head)
+    return b"".join(head) + message[rest:]
+
+
+def test_a_message_that_loses_nothing_is_not_copied():
+    message = b"To: x\r\n\r\nbody"
+    assert dress(Fields.parse(message), message, PLAIN) == ([RECEIVED, TRACE], 0)
+    cut = b"To: x\r\nX-PERCEPTION-POINT-SPAM: FAIL\r\nCc: y\r\n\r\nbody"
+    assert dress(Fields.parse(cut), cut, PLAIN) == ([RECEIVED, TRACE, b"To: x\r\n"], cut.index(b"Cc"))
 
 
 def test_the_order_of_what_comes():

@@ -1,4 +1,5 @@
 import email.utils
+import re
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,7 @@ def test_the_form_of_received():
         (True, None, False, "ESMTP"),
         (False, None, False, "SMTP"),
         (True, TLS, False, "ESMTPS"),
+        (False, TLS, False, "ESMTPS"),
         (True, None, True, "UTF8SMTP"),
         (True, TLS, True, "UTF8SMTPS"),
     ],
@@ -150,6 +152,26 @@ def test_harmless_text_is_printable_and_has_an_end(text, limit):
     assert clean.isprintable() or not clean
     assert len(clean) <= limit
     assert clean == " ".join(clean.split())
+
+
+def folded_naively(name: str, text: str) -> bytes:
+    lines = [f"{name}:"]
+    for word in text.split():
+        if len(lines[-1]) + 1 + len(word) > 78 and lines != [f"{name}:"]:
+            lines.append("")
+        lines[-1] += f" {word[:900]}"
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
+
+
+@given(st.lists(st.integers(1, 99).map("w".__mul__), min_size=1).map(" ".join))
+def test_folding_is_what_a_plain_reading_says(text):
+    assert folded("X-Name", text) == folded_naively("X-Name", text)
+
+
+@given(st.text(st.sampled_from("a; \t\r\n\0\x7f\x85\xa0ü\u2028\ud800")), st.integers(1, 12))
+def test_harmless_is_what_a_plain_reading_says(text, limit):
+    spaced = "".join(character if character.isprintable() else " " for character in text[: limit * 4])
+    assert harmless(text, limit) == " ".join(re.sub(r"[^ -~]", "", spaced).split())[:limit].strip()
 
 
 def test_a_word_that_fits_no_line_is_cut():

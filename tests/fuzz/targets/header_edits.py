@@ -48,10 +48,8 @@ def check(data: bytes) -> None:
     spam, copy_report, observe = bool(flags & 1), bool(flags & 4), bool(flags & 8)
     loop_value = "k7Jq2mV9xT4b" if flags & 2 else None
     fields = Fields.parse(message)
-    pieces = dress(
-        fields, message[: fields.end], Stamps(RECEIVED, TRACE, spam, loop_value, copy_report, observe)
-    )  # fmt: skip
-    dressed = b"".join(pieces) + message[fields.end :]
+    head, rest = dress(fields, message, Stamps(RECEIVED, TRACE, spam, loop_value, copy_report, observe))
+    dressed = b"".join(head) + message[rest:]
 
     there, behind = fields_of(message)
     kept = b"".join(field for field in there if observe or not ours_to_say(field)) + behind
