@@ -486,9 +486,9 @@ async def test_nonsense_is_a_temporary_failure(deliver, step, kind):
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_silence_is_a_timeout(deliver, step):
+    connecting = 0.1 if step in STEPS[:2] else 10.0
     async with NextHop(NO_CHUNKING, {step: Stall()}) as hop:
         with pytest.raises(NextHopFailed) as failed:
-            connecting = 0.1 if step in STEPS[:2] else 10.0
             await send(deliver(connect_timeout=connecting, command_timeout=0.1, final_timeout=0.1), hop)
         assert failed.value.reason == ("connect" if step in STEPS[:2] else "timeout")
         assert failed.value.reply.transient
