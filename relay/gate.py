@@ -4,23 +4,74 @@ Engines queue what they cannot judge at once. With more messages in that queue t
 become late together, and nothing is judged any more although the engines work without a pause. So the number is halved
 when a message took half the deadline, and raised while none does, as TCP does it (RFC 5681 section 3.1): by one for
 each message at first, after the first halving by one for each round of them. Who finds the gate full hears so at once.
-Pure: no I/O, no awaiting.
+
+Large messages are not sent away, since they arrived whole already: they are judged a few at a time, and the engines'
+deadline for one begins when its turn has come.
+
+No I/O, no waiting but for one's turn.
 """
 
+import asyncio
+from collections import deque
 from typing import Final
 
 FIRST: Final = 24
 FEWEST: Final = 4
+LARGE: Final = 262_144
+"""Bytes from which a message waits for its turn to be judged."""
+ROOM: Final = 67_108_864
+"""Bytes of large messages that are judged at a time."""
+
+
+class Line:
+    """Where large messages wait to be judged: first come, first served, `room` bytes at a time, and at least one."""
+
+    __slots__ = ("_inside", "_room", "_waiting")
+
+    def __init__(self, room: int = ROOM) -> None:
+        self._inside = 0
+        self._room = room
+        self._waiting: deque[tuple[int, asyncio.Future[bool]]] = deque()
+
+    def join(self, size: int) -> asyncio.Future[bool]:
+        """True when the turn of a message of `size` bytes has come; it must `leave` then. False after `give_up`."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        self._call()
+        return turn
+
+    def give_up(self, turn: asyncio.Future[bool]) -> None:
+        """Leave the line without a turn; does nothing when it has come already."""
+        if not turn.done():
+            turn.set_result(False)
+            self._call()
+
+    def leave(self, size: int) -> None:
+        """A message of `size` bytes whose turn had come is judged."""
+        self._inside -= size
+        self._call()
+
+    def _call(self) -> None:
+        waiting = self._waiting
+        while waiting:
+            size, turn = waiting[0]
+            if not turn.done():
+                if self._inside and self._inside + size > self._room:
+                    return
+                self._inside += size
+                turn.set_result(True)
+            waiting.popleft()
 
 
 class Gate:
     """The gate of one worker. Seconds are those of one monotonic clock."""
 
-    __slots__ = ("_deaf_until", "_halved", "_most", "_slow", "inside", "limit")
+    __slots__ = ("_deaf_until", "_halved", "_most", "_slow", "inside", "limit", "line")
 
     def __init__(self, most: int, deadline: float) -> None:
         """`most`: messages at a time, when all is well; `deadline`: seconds that the engines have for one."""
         self.inside = 0
+        self.line = Line()
         self.limit = float(min(FIRST, most))
         self._most = most
         self._slow = deadline / 2

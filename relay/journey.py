@@ -15,6 +15,7 @@ import structlog
 
 from relay import replies
 from relay.errors import Abandoned, Refused, SluiceError
+from relay.gate import LARGE
 from relay.intake.draft import Draft
 from relay.policy.decide import Decision, decide
 from relay.policy.model import Action
@@ -36,6 +37,7 @@ class Journey:
         self._rooms = rooms
         self._now: Transaction | None = None
         self._gone = False
+        self._turn: asyncio.Future[bool] | None = None  # a large message's, to be judged
 
     async def mail(self, session: Session, envelope: Envelope) -> Reply:
         """MAIL: nothing can be asked yet, since only a recipient names the route."""
@@ -84,6 +86,8 @@ class Journey:
     def lost(self) -> None:
         """The client hung up: what has not begun to be handed over is left to its next try."""
         self._gone = True
+        if self._now and self._turn:
+            self._now.rooms.gate.line.give_up(self._turn)
 
     def hand_over_begun(self) -> bool:
         """Whether body bytes may have gone to the next hop: from then on the hand-over is finished."""
@@ -99,7 +103,7 @@ class Journey:
         mail = Mail(now.session, now.envelope, draft, tenant.name)
         proven = prove(now, mail, tenant)
         with now.account.stage("judge"):
-            judgement = await self._judge(now.rooms, mail)
+            judgement = await self._judge(now.rooms, mail, draft.size)
         decision = decide(judgement, tenant.policy)
         now.account.judged(judgement, decision)
         if self._gone:
@@ -110,10 +114,22 @@ class Journey:
             return await self._keep(now, mail)
         return await self._hand_over(now, mail, draft, decision, None if proven else tenant.loop_values[0])
 
-    async def _judge(self, rooms: Rooms, mail: Mail) -> Judgement:
+    async def _judge(self, rooms: Rooms, mail: Mail, size: int) -> Judgement:
+        if size < LARGE:
+            if rooms.gate.full:
+                raise Refused(replies.OVERLOADED, "overloaded")
+            return await self._judge_now(rooms, mail)
+        line = rooms.gate.line
+        self._turn = line.join(size)
+        if not await self._turn:
+            raise Abandoned
+        try:
+            return await self._judge_now(rooms, mail)
+        finally:
+            line.leave(size)
+
+    async def _judge_now(self, rooms: Rooms, mail: Mail) -> Judgement:
         gate, clock = rooms.gate, rooms.clock
-        if gate.full:
-            raise Refused(replies.OVERLOADED, "overloaded")
         entered = clock.monotonic()
         gate.enter()
         try:

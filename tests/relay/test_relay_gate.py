@@ -1,11 +1,14 @@
 """The gate against a simulated engine: a queue, and hands that work on for messages which were given up."""
 
+import asyncio
 import heapq
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from relay.gate import FEWEST, FIRST, Gate
+from relay.gate import FEWEST, FIRST, Gate, Line
 
 SECONDS = 60
 
@@ -100,3 +103,51 @@ def test_never_more_than_is_allowed():
     assert gate.full
     gate.leave(0.0, 1.5)
     assert gate.limit == 1
+
+
+@given(st.lists(st.tuples(st.integers(1, 150), st.integers(0, 5), st.booleans()), max_size=40))
+def test_large_messages_are_judged_in_order_and_within_their_room(messages):
+    async def run():
+        line, inside, order, given_up = Line(100), [], [], []
+
+        async def message(number, size, steps, patient):
+            turn = line.join(size)
+            if not patient:
+                line.give_up(turn)
+            if not await turn:
+                given_up.append(number)
+                return
+            order.append(number)
+            inside.append(size)
+            assert len(inside) == 1 or sum(inside) <= 100
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            inside.remove(size)
+            line.leave(size)
+
+        await asyncio.gather(*(message(number, *what) for number, what in enumerate(messages)))
+        return order, given_up, line.join(1000).done()
+
+    order, given_up, free = asyncio.run(run())
+    assert order == sorted(order)
+    assert sorted(order + given_up) == list(range(len(messages)))
+    assert all(not messages[number][2] for number in given_up)
+    assert free  # everything was given back
+
+
+async def test_one_that_gives_up_makes_way():
+    line = Line(100)
+    first, large, small = line.join(60), line.join(50), line.join(40)
+    assert (first.done(), large.done(), small.done()) == (True, False, False)
+    line.give_up(large)
+    assert not large.result()
+    assert small.result()
+
+
+async def test_one_that_is_cancelled_makes_way():
+    line = Line(100)
+    assert line.join(100).done()
+    cancelled, next_one = line.join(100), line.join(100)
+    cancelled.cancel()
+    line.leave(100)
+    assert next_one.result()
