@@ -1,5 +1,6 @@
 """What one worker may hold of messages: so many bytes in all, and so many of them in memory."""
 
+from relay.intake.pace import Pace
 from relay.observe.metrics import BYTES_IN_FLIGHT
 
 
@@ -43,13 +44,14 @@ class Memory(Pool):
 
 
 class Budget(Pool):
-    """The bytes of all messages, wherever they lie; `memory` has those of them that lie in memory."""
+    """The bytes of all messages, wherever they lie. `memory`: those in memory; `pace`: when more may be taken."""
 
-    __slots__ = ("memory",)
+    __slots__ = ("memory", "pace")
 
     def __init__(self, limit: int, memory: int) -> None:
         super().__init__(limit)
         self.memory = Memory(memory)
+        self.pace = Pace()
 
     def reserve(self, count: int) -> bool:
         """Take `count` bytes; False, and nothing is taken, when that would be too many."""

@@ -8,6 +8,7 @@ from relay.errors import Refused
 from relay.intake.block import Block
 from relay.intake.budget import Budget
 from relay.intake.options import IntakeOptions
+from relay.intake.pace import Pace
 from relay.intake.reader import LineAudit
 from relay.intake.spool import Spool
 
@@ -61,6 +62,11 @@ class Draft:
         self._spool: Spool | None = None
         if not self._reserve(expected_size(options, declared)):
             self._spoil(replies.NO_ROOM, "bytes_in_flight")
+
+    @property
+    def pace(self) -> Pace:
+        """When more of it may be taken."""
+        return self._budget.pace
 
     @property
     def bare(self) -> bool:

@@ -4,6 +4,11 @@ from relay.intake.draft import Draft
 from relay.intake.link import Link, TooSlowError
 from relay.intake.reader import Reader
 
+UNPACED = 65_536
+"""Bytes of a body that are taken without waiting for a turn: a small message never waits for large ones."""
+READ = 262_144
+"""Bytes that a turn is asked for: about what one look at a socket gives."""
+
 
 async def receive(link: Link, reader: Reader, draft: Draft | None, pause: float, deadline: float) -> None:
     """Read a body to its end; without a `draft` it is thrown away. What comes behind the end stays in the inbox.
@@ -12,17 +17,25 @@ async def receive(link: Link, reader: Reader, draft: Draft | None, pause: float,
     here. Raises LinkError.
     """
     inbox = link.inbox
+    allowed = UNPACED
     while not reader.done:
         data = inbox.chunk(reader.wanted)
         if data is None:
+            if draft is not None and allowed <= 0:
+                await draft.pace.take(READ)  # before the socket is read again: what has to wait waits there
+                allowed = READ
             left = deadline - link.loop.time()
             if left <= 0:
                 raise TooSlowError
             await link.more(min(pause, left))
             continue
+        if len(data) > allowed and draft is not None:
+            await draft.pace.take(len(data) - max(allowed, 0))
+        allowed -= len(data)
         content = reader.feed(data)
         if draft is not None:
             await draft.append(content)
+        del data, content  # while it waits for more, or its turn
     if draft is not None:
         draft.dotted = reader.dotted
     inbox.unread(reader.rest)
