@@ -169,6 +169,7 @@ class Connection(Wire):
             raise HopError("tls", f"TLS failed: {error}") from error
         if secured is None:  # uvloop and asyncio say so when the connection is gone
             raise HopError("tls", "TLS failed: connection lost")
+        secured.set_write_buffer_limits(BATCH)  # else uvloop lets 512 KiB wait, in clear and in cipher
         self.transport = secured
 
 

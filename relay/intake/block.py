@@ -9,7 +9,7 @@ from relay.intake.budget import Memory
 STEP = 2_097_152
 """Bytes taken from the memory at a time: one huge page. Those are a third of the cost of small pages or less, as the
 system need not hand out 512 of them one by one."""
-PIECE = 262_144
+PIECE = 65_536
 """Bytes given at a time."""
 
 

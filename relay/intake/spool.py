@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-PIECE = 262_144
+PIECE = 65_536
 """Bytes read at a time."""
 _IOV = 512
 """Buffers for one writev(2); the limit is 1024 (IOV_MAX)."""
