@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from relay import dots
+
 BATCH: Final = 65_536
 """Bytes that small pieces are gathered into: one write instead of many, and one TLS record row instead of many."""
 
@@ -17,7 +19,7 @@ def data_pieces(pieces: Iterable[bytes], *, dotted: bool = True) -> Iterator[byt
     for piece in pieces:
         if not piece:
             continue
-        if dotted and b"." in piece:  # to look for one byte costs next to nothing
+        if dotted:
             yield from _stuffed(tail, piece)
         else:
             yield piece
@@ -32,7 +34,7 @@ def _stuffed(tail: bytes, piece: bytes) -> Iterator[bytes]:
     elif tail.endswith(b"\r") and piece.startswith(b"\n."):
         yield b"\n."
         piece = piece[1:]
-    yield piece.replace(b"\r\n.", b"\r\n..")  # the very same object when there is nothing to replace
+    yield dots.replaced(piece, b"..")
 
 
 def bdat_pieces(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:

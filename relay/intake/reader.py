@@ -8,6 +8,8 @@ import io
 import sys
 from typing import Protocol
 
+from relay import dots
+
 
 class Reader(Protocol):
     """What `transfer.receive` pumps."""
@@ -47,15 +49,15 @@ class DataReader:
         """The content in the next wire bytes, free of dot-stuffing; `data` itself where nothing must change."""
         if self._held:
             data, self._held = self._held + data, b""
-        dot = self._first_dot(data) if b"." in data else -1  # to look for one byte costs next to nothing
+        dot = self._first_dot(data)
         if dot < 0:
             return self._keep(data)
         if data.startswith(b".\r\n", dot):
             return self._end(data, dot)
-        end = data.find(b"\r\n.\r\n", dot)
+        end = dots.find_end(data, dot)
         if end >= 0:
             self.dotted = True
-            return self._end(data, end + 2, dot)
+            return self._end(data, end, dot)
         held = _unfinished(data, dot)
         self.dotted = self.dotted or dot < held
         self._held = data[held:]
@@ -68,8 +70,7 @@ class DataReader:
             return 0
         if before == b"\r" and data.startswith(b"\n."):
             return 1
-        found = data.find(b"\r\n.")
-        return found + 2 if found >= 0 else -1
+        return dots.first(data)
 
     def _keep(self, content: bytes) -> bytes:
         if not content:
@@ -99,7 +100,7 @@ def _unstuffed(data: bytes, dot: int) -> bytes:
     """`data` without the first dot of each line, the first such being at `dot` (RFC 5321 section 4.5.2)."""
     if dot >= len(data):
         return data
-    return data[:dot] + data[dot + 1 :].replace(b"\r\n.", b"\r\n")
+    return data[:dot] + dots.replaced(data[dot + 1 :], b"")
 
 
 class ChunkReader:
