@@ -66,7 +66,7 @@ class Line:
 class Gate:
     """The gate of one worker. Seconds are those of one monotonic clock."""
 
-    __slots__ = ("_deaf_until", "_halved", "_most", "_slow", "inside", "limit", "line")
+    __slots__ = ("_deaf_until", "_halved", "_most", "_recent", "_recent_slow", "_slow", "inside", "limit", "line")
 
     def __init__(self, most: int, deadline: float) -> None:
         """`most`: messages at a time, when all is well; `deadline`: seconds that the engines have for one."""
@@ -77,6 +77,7 @@ class Gate:
         self._slow = deadline / 2
         self._halved = False
         self._deaf_until = 0.0
+        self._recent, self._recent_slow = 4.0, 0.0
 
     @property
     def full(self) -> bool:
@@ -91,9 +92,19 @@ class Gate:
         """A message that began to be judged at `entered` has been judged, or was given up."""
         inside = self.inside
         self.inside -= 1
-        if now - entered < self._slow:
+        slow = now - entered >= self._slow
+        self._count(slow)
+        if not slow:
             if inside * 2 >= self.limit:  # a limit that nobody comes near says nothing
                 self.limit = min(self._most, self.limit + (1 / self.limit if self._halved else 1))
-        elif entered >= self._deaf_until:  # who entered before the last halving says nothing new
+        elif self._recent_slow * 4 >= self._recent and entered >= self._deaf_until:
+            # Few slow ones are their senders' doing; who entered before the last halving says nothing new.
             self.limit = max(min(FEWEST, self._most), min(self.limit, inside) / 2)
             self._halved, self._deaf_until = True, now
+
+    def _count(self, slow: bool) -> None:
+        """What of late was slow: the last sixteen messages or so."""
+        self._recent += 1
+        self._recent_slow += slow
+        if self._recent >= 16:
+            self._recent, self._recent_slow = self._recent / 2, self._recent_slow / 2

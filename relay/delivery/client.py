@@ -63,6 +63,8 @@ class Wire(SMTPProtocol):
             return
         for reply in replies:
             self._take(reply)
+            if self._failure is not None:  # the rest of a flood is nobody's
+                break
         self._wake()
 
     def eof_received(self) -> bool:

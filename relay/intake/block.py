@@ -46,6 +46,11 @@ class Block:
         self._taken += missing if taken else 0
         return taken
 
+    def seal(self) -> None:
+        """Nothing more comes. Then a view spans the whole map, and whoever searches it needs no copy."""
+        self._map.resize(self._size)
+        self._capacity = self._size
+
     def pieces(self, size: int) -> Iterator[bytes]:
         """The first `size` bytes. Copied piece by piece: each copy is used up while it is in the processor's cache."""
         for offset in range(0, size, PIECE):

@@ -97,6 +97,8 @@ class Draft:
         """All bytes are here. `strict`: a bare CR or LF is a fault (DATA); a NUL always is one."""
         if self._spool is not None and self._waiting:
             await self._spill(b"")
+        if self._block is not None:
+            self._block.seal()
         if self.fault is None:
             self._shrink(self.size)
             if self.nul or (strict and self.bare):
