@@ -139,18 +139,19 @@ def rooms(settings: Settings, known: Directory, quarantine: Folder, record: Call
     resolver = Resolver(settings.dns.servers, settings.dns.timeout)
     toolbox = Toolbox(resolver)
     tracer = Tracer(trace_key(settings.node.state), settings.node.name)
+    engines = panel(settings, toolbox.tools)
     return Rooms(
         node=settings.node.name,
         directory=known,
         delivery=delivery(settings, resolver),
-        panel=panel(settings, toolbox.tools),
+        panel=engines,
         tracer=tracer,
         dresser=Dresser(settings.node.name, tracer, toolbox.tools.clock),
         quarantine=quarantine,
         record=record,
         clock=toolbox.tools.clock,
         toolbox=toolbox,
-        gate=Gate(share(settings, settings.judging.at_once), settings.judging.deadline),
+        gate=Gate(share(settings, settings.judging.at_once), engines.shortest),
         max_header_bytes=settings.smtp.max_header_bytes,
         validation_addresses=frozenset(address.lower() for address in settings.admission.validation_addresses),
     )

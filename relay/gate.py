@@ -31,20 +31,14 @@ class Line:
     def __init__(self, room: int = ROOM) -> None:
         self._inside = 0
         self._room = room
-        self._waiting: deque[tuple[int, asyncio.Future[bool]]] = deque()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    def join(self, size: int) -> asyncio.Future[bool]:
-        """True when the turn of a message of `size` bytes has come; it must `leave` then. False after `give_up`."""
+    def turn(self, size: int) -> asyncio.Future[None]:
+        """Done when the turn of a message of `size` bytes has come; it must `leave` then."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((size, turn))
         self._call()
         return turn
-
-    def give_up(self, turn: asyncio.Future[bool]) -> None:
-        """Leave the line without a turn; does nothing when it has come already."""
-        if not turn.done():
-            turn.set_result(False)
-            self._call()
 
     def leave(self, size: int) -> None:
         """A message of `size` bytes whose turn had come is judged."""
@@ -55,12 +49,11 @@ class Line:
         waiting = self._waiting
         while waiting:
             size, turn = waiting[0]
-            if not turn.done():
-                if self._inside and self._inside + size > self._room:
-                    return
-                self._inside += size
-                turn.set_result(True)
+            if self._inside and self._inside + size > self._room:
+                return
             waiting.popleft()
+            self._inside += size
+            turn.set_result(None)
 
 
 class Gate:
@@ -69,7 +62,7 @@ class Gate:
     __slots__ = ("_deaf_until", "_halved", "_most", "_recent", "_recent_slow", "_slow", "inside", "limit", "line")
 
     def __init__(self, most: int, deadline: float) -> None:
-        """`most`: messages at a time, when all is well; `deadline`: seconds that the engines have for one."""
+        """`most`: messages at a time, when all is well; `deadline`: seconds of the engine that has fewest for one."""
         self.inside = 0
         self.line = Line()
         self.limit = float(min(FIRST, most))
@@ -78,6 +71,12 @@ class Gate:
         self._halved = False
         self._deaf_until = 0.0
         self._recent, self._recent_slow = 4.0, 0.0
+
+    def follow(self, new: "Gate") -> "Gate":
+        """Go on with the limits of `new`, of a configuration that was read again."""
+        self._most, self._slow = new._most, new._slow
+        self.limit = min(self.limit, self._most)
+        return self
 
     @property
     def full(self) -> bool:

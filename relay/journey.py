@@ -15,15 +15,14 @@ import structlog
 
 from relay import replies
 from relay.errors import Abandoned, Refused, SluiceError
-from relay.gate import LARGE
 from relay.intake.draft import Draft
+from relay.judging import check_room, judge
 from relay.policy.decide import Decision, decide
 from relay.policy.model import Action
 from relay.proving import look_at_header, prove
 from relay.replies import Reply
 from relay.rooms import Rooms
 from relay.transaction import Transaction
-from verdicts.contract import Judgement
 from verdicts.mail import Envelope, Mail, Recipient, Session
 
 log = structlog.get_logger("journey")
@@ -37,14 +36,12 @@ class Journey:
         self._rooms = rooms
         self._now: Transaction | None = None
         self._gone = False
-        self._turn: asyncio.Future[bool] | None = None  # a large message's, to be judged
 
     async def mail(self, session: Session, envelope: Envelope) -> Reply:
         """MAIL: nothing can be asked yet, since only a recipient names the route."""
         await self.reset()
         rooms = self._rooms()
-        if rooms.gate.full:
-            raise Refused(replies.OVERLOADED, "overloaded")
+        check_room(rooms)
         self._now = Transaction(rooms, session, envelope)
         return replies.SENDER_OK
 
@@ -69,6 +66,7 @@ class Journey:
         try:
             reply = await self._travel(now, draft)
         except SluiceError as error:
+            error.__traceback__ = None  # it refers to the draft, whose fault the error may be
             reply = now.account.ended(error, counted=error is draft.fault)
         except Exception as error:
             log.exception("journey broke", id=now.account.id)
@@ -86,8 +84,6 @@ class Journey:
     def lost(self) -> None:
         """The client hung up: what has not begun to be handed over is left to its next try."""
         self._gone = True
-        if self._now and self._turn:
-            self._now.rooms.gate.line.give_up(self._turn)
 
     def hand_over_begun(self) -> bool:
         """Whether body bytes may have gone to the next hop: from then on the hand-over is finished."""
@@ -103,7 +99,7 @@ class Journey:
         mail = Mail(now.session, now.envelope, draft, tenant.name)
         proven = prove(now, mail, tenant)
         with now.account.stage("judge"):
-            judgement = await self._judge(now.rooms, mail, draft.size)
+            judgement = await judge(now.rooms, mail, wanted=lambda: not self._gone)
         decision = decide(judgement, tenant.policy)
         now.account.judged(judgement, decision)
         if self._gone:
@@ -113,29 +109,6 @@ class Journey:
         if decision.action is Action.QUARANTINE:
             return await self._keep(now, mail)
         return await self._hand_over(now, mail, draft, decision, None if proven else tenant.loop_values[0])
-
-    async def _judge(self, rooms: Rooms, mail: Mail, size: int) -> Judgement:
-        if size < LARGE:
-            if rooms.gate.full:
-                raise Refused(replies.OVERLOADED, "overloaded")
-            return await self._judge_now(rooms, mail)
-        line = rooms.gate.line
-        self._turn = line.join(size)
-        if not await self._turn:
-            raise Abandoned
-        try:
-            return await self._judge_now(rooms, mail)
-        finally:
-            line.leave(size)
-
-    async def _judge_now(self, rooms: Rooms, mail: Mail) -> Judgement:
-        gate, clock = rooms.gate, rooms.clock
-        entered = clock.monotonic()
-        gate.enter()
-        try:
-            return await rooms.panel.judge(mail)
-        finally:
-            gate.leave(entered, clock.monotonic())
 
     async def _keep(self, now: Transaction, mail: Mail) -> Reply:
         """On disk before the 250; the next hop's transaction ends with a reset."""

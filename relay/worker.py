@@ -31,7 +31,7 @@ from relay.rooms import Rooms
 
 log = structlog.get_logger("worker")
 
-TENANTS_EVERY, HEALTH_EVERY, TIDY_EVERY = 2.0, 1.0, 60.0
+TENANTS_EVERY, HEALTH_EVERY, METRICS_EVERY, TIDY_EVERY = 2.0, 1.0, 1.0, 60.0
 """Seconds between looks at the tenants' revision, at the worker's health, at what has expired."""
 
 
@@ -103,6 +103,7 @@ class Worker:
 
     def _watch(self) -> None:
         self._spawn(watch_lag())
+        self._spawn(self._every(METRICS_EVERY, self._share_metrics))
         self._spawn(self._every(HEALTH_EVERY, self._look))
         self._spawn(self._every(TENANTS_EVERY, self._refresh_tenants))
         if self._number <= 1:
@@ -116,8 +117,10 @@ class Worker:
                 log.error("housekeeping failed", work=work.__name__, error=str(error))  # noqa: TRY400
             await asyncio.sleep(seconds)
 
-    async def _look(self) -> None:
+    async def _share_metrics(self) -> None:
         metrics.share()
+
+    async def _look(self) -> None:
         before = self.health.problems
         self.health.set("records", self._writer.failing)
         self.health.set("log", self._log_problem())
@@ -184,6 +187,7 @@ class Worker:
             self.health.set("reload", "the last reload failed, the old configuration stays")
             log.error("reload failed, the old configuration stays", problems=getattr(error, "problems", str(error)))  # noqa: TRY400
             return
+        rooms.gate = self._rooms.gate.follow(rooms.gate)  # those who are being judged stay counted
         self._retired.append(self._rooms)
         self._revision, self._rooms, self._settings, self._certificates = revision, rooms, settings, certificates
         self._listener.reconfigure(intake, admission)

@@ -16,7 +16,7 @@ from verdicts.parts import Part, Structure
 from verdicts.reading import Reading
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Tls:
     """What TLS says of a connection. `names` are the subject names of the client's verified certificate."""
 
@@ -25,7 +25,7 @@ class Tls:
     names: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Session:
     """Facts of one SMTP connection (RFC 5321 section 3.1)."""
 
@@ -39,7 +39,7 @@ class Session:
     tls: Tls | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Recipient:
     """One RCPT command: the address without angle brackets, and its DSN parameters as they came (RFC 3461)."""
 
@@ -48,7 +48,7 @@ class Recipient:
     orcpt: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Envelope:
     """One MAIL command and the recipients that were accepted so far (RFC 5321 section 3.3)."""
 
@@ -126,6 +126,11 @@ class Mail:
             while reading.step():  # noqa: ASYNC110 - it is work, not waiting
                 await asyncio.sleep(0)
         return self.structure
+
+    def stop_reading(self) -> None:
+        """Let go of a reading that an engine which was late left half done: it refers to itself, and to the message."""
+        if self._reading is not None:
+            self._reading.close()
 
     @property
     def origin(self) -> Origin:

@@ -58,8 +58,14 @@ class Panel:
         self._clock = clock
         self._on_verdict = on_verdict
         self._stragglers: set[asyncio.Task[Verdict]] = set()
+        self._deadline = deadline
         limits = {seat.name: min(seat.deadline, deadline) for seat in self._seats}
         self._limits = sorted(limits.items(), key=lambda limit: limit[1])
+
+    @property
+    def shortest(self) -> float:
+        """Seconds after which the first engine may be late; those for all when there is none."""
+        return self._limits[0][1] if self._limits else self._deadline
 
     async def judge(self, mail: Mail) -> Judgement:
         """All verdicts on `mail`, in the engines' order. When cancelled it cancels the engines, without waiting."""

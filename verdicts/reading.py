@@ -57,7 +57,7 @@ class Reading:
         source = searchable(buffer)
         self._parts: list[Part] = []
         self._defects: dict[str, None] = {}
-        self._truncated = False
+        self._over = self._truncated = False
         self._candidates = 0
         self._unpacked = 0
         self._spent = 0
@@ -68,11 +68,15 @@ class Reading:
         try:
             next(self._steps)
         except StopIteration:
-            return False
+            self._over = True
         except _LimitError:
-            self._truncated = True
-            return False
-        return True
+            self._over = self._truncated = True
+        return not self._over
+
+    def close(self) -> None:
+        """Read no further; what is not read yet counts as too much."""
+        self._truncated = self._truncated or not self._over
+        self._steps.close()
 
     def structure(self) -> Structure:
         """Read what is left."""
@@ -82,7 +86,7 @@ class Reading:
 
     def _entity(
         self, source: Source, fields: Fields, end: int, depth: int, default: str = "text/plain"
-    ) -> Iterator[None]:
+    ) -> Generator[None, None, None]:
         """A message or a part: its header section is `fields`, its body goes from there to `end`."""
         if self._due(_PART_COST):
             yield

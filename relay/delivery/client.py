@@ -80,7 +80,8 @@ class Wire(SMTPProtocol):
             self._timer.cancel()
         if not self._closed_future.done():
             self._closed_future.set_result(None)
-        self._on_lost()
+        on_lost, self._on_lost = self._on_lost, _nothing  # it refers to us: nobody should have to look for the cycle
+        on_lost()
 
     def resume_writing(self) -> None:
         """The transport takes bytes again."""
@@ -190,3 +191,7 @@ class Wire(SMTPProtocol):
     async def closed(self) -> None:
         """Return when a closing connection is closed."""
         await self._closed_future
+
+
+def _nothing() -> None:
+    pass

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import ssl
+import weakref
 
 import pytest
 from doubles.nexthop import FEATURES, HANG_UP, NextHop, Stall
@@ -195,3 +196,12 @@ async def test_one_that_takes_all_at_once_leaves_the_others_their_turn(deliver):
     others.cancel()
     assert max(after - before for before, after in itertools.pairwise(turns)) <= connection.TURN
     wire.connection_lost(None)
+
+
+async def test_a_lost_connection_is_no_garbage_to_be_looked_for(deliver):
+    wire = connection.Connection(deliver()._options, lambda _: None)
+    wire.connection_made(Deaf())
+    wire.connection_lost(None)
+    gone = weakref.ref(wire)
+    del wire
+    assert gone() is None

@@ -14,6 +14,7 @@ from relay.intake import draft as draft_module
 from relay.intake.budget import Budget
 from relay.intake.draft import Draft
 from relay.intake.spool import Spool
+from verdicts.fields import searchable
 
 PIECES = st.lists(st.binary(min_size=1, max_size=3000), max_size=20)
 
@@ -52,6 +53,8 @@ def test_what_went_in_comes_out(options, pieces, memory, small, batch, declared)
     assert draft.size == len(content)
     assert b"".join(draft.pieces()) == content == bytes(draft.view()) == b"".join(draft.pieces())
     assert draft.view().readonly
+    if content:
+        assert searchable(draft.view()) is draft.view().obj  # who searches it copies nothing
     draft.close()
     draft.close()
     assert budget.used == budget.memory.used == 0

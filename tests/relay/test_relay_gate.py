@@ -94,7 +94,7 @@ def test_one_bad_round_halves_once():
     assert gate.full
     for _ in range(FIRST):
         gate.leave(0.0, 1.5)
-    assert gate.limit == FIRST / 2
+    assert FIRST / 2 - 1 <= gate.limit <= FIRST / 2
 
 
 def test_never_more_than_is_allowed():
@@ -105,18 +105,28 @@ def test_never_more_than_is_allowed():
     assert gate.limit == 1
 
 
-@given(st.lists(st.tuples(st.integers(1, 150), st.integers(0, 5), st.booleans()), max_size=40))
+def test_a_configuration_read_again_keeps_those_inside():
+    gate = Gate(100, 2.0)
+    gate.enter()
+    assert gate.follow(Gate(10, 1.0)) is gate
+    assert (gate.inside, gate.limit) == (1, 10)
+
+
+def test_a_few_slow_ones_are_their_senders_doing():
+    gate = Gate(100, 2.0)
+    for at in range(400):
+        gate.enter()
+        gate.leave(at, at + (1.5 if at % 8 == 7 else 0.1))
+    assert gate.limit == FIRST
+
+
+@given(st.lists(st.tuples(st.integers(1, 150), st.integers(0, 5)), max_size=40))
 def test_large_messages_are_judged_in_order_and_within_their_room(messages):
     async def run():
-        line, inside, order, given_up = Line(100), [], [], []
+        line, inside, order = Line(100), [], []
 
-        async def message(number, size, steps, patient):
-            turn = line.join(size)
-            if not patient:
-                line.give_up(turn)
-            if not await turn:
-                given_up.append(number)
-                return
+        async def message(number, size, steps):
+            await line.turn(size)
             order.append(number)
             inside.append(size)
             assert len(inside) == 1 or sum(inside) <= 100
@@ -126,28 +136,8 @@ def test_large_messages_are_judged_in_order_and_within_their_room(messages):
             line.leave(size)
 
         await asyncio.gather(*(message(number, *what) for number, what in enumerate(messages)))
-        return order, given_up, line.join(1000).done()
+        return order, line.turn(1000).done()
 
-    order, given_up, free = asyncio.run(run())
-    assert order == sorted(order)
-    assert sorted(order + given_up) == list(range(len(messages)))
-    assert all(not messages[number][2] for number in given_up)
+    order, free = asyncio.run(run())
+    assert order == list(range(len(messages)))
     assert free  # everything was given back
-
-
-async def test_one_that_gives_up_makes_way():
-    line = Line(100)
-    first, large, small = line.join(60), line.join(50), line.join(40)
-    assert (first.done(), large.done(), small.done()) == (True, False, False)
-    line.give_up(large)
-    assert not large.result()
-    assert small.result()
-
-
-async def test_one_that_is_cancelled_makes_way():
-    line = Line(100)
-    assert line.join(100).done()
-    cancelled, next_one = line.join(100), line.join(100)
-    cancelled.cancel()
-    line.leave(100)
-    assert next_one.result()

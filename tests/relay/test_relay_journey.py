@@ -120,21 +120,21 @@ async def test_who_hung_up_while_engines_worked_gets_it_later(house):
         assert not hop.messages
 
 
-async def test_a_large_message_waits_for_its_turn_and_leaves_the_line_when_its_client_hangs_up(house):
+async def test_a_large_message_waits_for_its_turn_and_is_not_judged_when_its_client_hung_up(house):
     async with NextHop() as hop:
         engine = Saying()
         journey, rooms, records = house(engine, hop)
         line = rooms.gate.line
         await begin(journey)
-        await line.join(ROOM)
+        await line.turn(ROOM)
         large = asyncio.create_task(journey.message(Letter(LETTER + b"x" * LARGE)))
         await asyncio.sleep(0)
-        later = line.join(ROOM)
+        later = line.turn(ROOM)
         journey.lost()
+        line.leave(ROOM)
         assert (await large).code == 451
         assert records[0].outcome == "abandoned"
         assert not engine.asked.is_set()
-        line.leave(ROOM)
         assert later.done()
 
 
@@ -143,7 +143,7 @@ async def test_a_large_message_is_judged_when_its_turn_comes_even_if_the_gate_is
         journey, rooms, _ = house(Saying(), hop)
         gate = rooms.gate
         await begin(journey)
-        await gate.line.join(ROOM)
+        await gate.line.turn(ROOM)
         while not gate.full:
             gate.enter()
         content = LETTER + b"x" * LARGE + b"\r\n"
@@ -154,7 +154,7 @@ async def test_a_large_message_is_judged_when_its_turn_comes_even_if_the_gate_is
         assert (await large).code == 250
         assert hop.messages[0].content.endswith(content)
         assert gate.inside == inside
-        assert gate.line.join(ROOM).done()
+        assert gate.line.turn(ROOM).done()
 
 
 async def test_a_malicious_message_is_on_disk_before_the_250(house):

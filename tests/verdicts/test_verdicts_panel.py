@@ -231,3 +231,9 @@ async def test_close_closes_every_engine_whatever_one_of_them_does():
     table = panel(Seat("bad", Bad(answers([])), 1.0), good)
     await table.close()
     assert good.engine.closed == 1
+
+
+def test_the_shortest_time_that_an_engine_has():
+    assert panel(seat(hangs, "a", 4.0), seat(hangs, "b", 3.0)).shortest == 3.0
+    assert panel(seat(hangs, "a", 9.0)).shortest == 5.0
+    assert panel().shortest == 5.0

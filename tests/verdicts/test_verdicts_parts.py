@@ -6,6 +6,7 @@ import quopri
 import re
 import tempfile
 import time
+import weakref
 from email.message import EmailMessage, MIMEPart
 from email.policy import SMTP
 
@@ -369,3 +370,13 @@ def test_uuencode_in_any_pieces(content, piece):
 def test_a_mailbox_line_may_stand_on_top():
     assert read_structure(lines("From ann Mon Nov  2 2026", "A: b", "", "x")).defects == ()
     assert read_structure(lines("A: b", "From ann", "", "x")).defects == ("text-in-header",)
+
+
+def test_a_reading_that_is_given_up_is_no_garbage_to_be_looked_for():
+    one = Reading(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\n\r\n" * 500)
+    assert one.step()
+    one.close()
+    assert one.structure().truncated
+    gone = weakref.ref(one)
+    del one
+    assert gone() is None
