@@ -49,6 +49,8 @@ def _version1(data: bytes) -> Proxied | None:
     _, family, source, destination, *ports = words
     if not all(port.isascii() and port.isdigit() and int(port) < 65_536 for port in ports):
         raise ProxyHeaderError("bad port")
+    if not data[:end].isascii():  # ipaddress takes anything for a zone
+        raise ProxyHeaderError("not ASCII")
     read = ipaddress.IPv4Address if family == "TCP4" else ipaddress.IPv6Address
     try:
         read(destination)

@@ -136,6 +136,7 @@ def test_proxy_headers(header, peer):
         b"PROXY TCP4 192.0.2.1 198.51.100.1 1234 65536\r\n",
         b"PROXY TCP4 192.0.2.1 198.51.100.1 1234\r\n",
         b"PROXY TCP4 192.0.2.256 198.51.100.1 1234 25\r\n",
+        b"PROXY TCP6 fe80::1%\x80 ::ffff:192.0.2.1 1 2\r\n",
         b"PROXY " + b"x" * V1_LIMIT,
         version2(0x11, 0x11, FOUR),
         version2(0x22, 0x11, FOUR),
