@@ -19,9 +19,8 @@ BACKLOG = 1024
 
 def serve(config: Path) -> int:
     """Serve until told to stop; the exit status. Raises ConfigProblems when the configuration is wrong."""
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGHUP}
-    )  # a reload waits until somebody hears it, and kills nobody
+    # A reload waits until somebody hears it, and kills nobody.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     settings = required(config)
     logs.configure(settings.log.level, settings.log.format)
     settings.node.state.mkdir(parents=True, exist_ok=True)

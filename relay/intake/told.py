@@ -78,7 +78,10 @@ class Told(Link):
 
 
 def _make_session_ids() -> Iterator[str]:
-    """Random words; one system call makes a hundred of them."""
+    """Random words; one system call makes a hundred of them.
+
+    Those in store need no care at a fork: workers are programs of their own, started by the supervisor.
+    """
     while True:
         letters = os.urandom(ID_LENGTH * 100).translate(_LETTERS).decode()
         for start in range(0, len(letters), ID_LENGTH):

@@ -120,6 +120,8 @@ def main():
     parser.add_argument("--pin", action="store_true", help="generator and sink on core 0, relays on the others")
     parser.add_argument("--json", type=Path, help="write all rounds to this file")
     asked = parser.parse_args()
+    if asked.pin and (os.cpu_count() or 1) < 2:
+        parser.error("--pin needs two cores")
     end_in_order()
     default = "sluice-2,sluice" if asked.workers else "sluice,naive,naive-uvloop,postfix"
     names = (asked.relays or default + (",postfix-queue" if asked.tls and not asked.workers else "")).split(",")

@@ -372,6 +372,15 @@ def test_a_mailbox_line_may_stand_on_top():
     assert read_structure(lines("A: b", "From ann", "", "x")).defects == ("text-in-header",)
 
 
+def test_a_part_header_leaves_no_index_behind():
+    """900 parts with 4,990 fields each would fill a gigabyte."""
+    header = b"".join(b"%x:\r\n" % number for number in range(4_990))
+    part = b"--b\r\nContent-Type: text/html\r\n" + header + b"\r\nhi\r\n"
+    found = read_parts(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 20 + b"--b--\r\n")
+    assert len(found) == 20
+    assert all(one.content_type == "text/html" and one.fields._index is None for one in found)
+
+
 def test_a_reading_that_is_given_up_is_no_garbage_to_be_looked_for():
     one = Reading(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\n\r\n" * 500)
     assert one.step()
