@@ -142,7 +142,7 @@ class Judging(_Table):
     deadline: Seconds = 20.0
     """Seconds for all engines of one message; an engine that is not done has a "late" verdict."""
     at_once: Count = 500
-    """The most messages of the node that are judged at a time, shared evenly by its workers. A worker begins with 24,
+    """The most messages of the node that are judged at a time, shared evenly by its workers. A worker begins with 200,
     goes up while they are used, and down when many take more than half of the shortest deadline; one more hears
     451 4.3.2. Messages of 256 KiB and more wait for their turn instead."""
 

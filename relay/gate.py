@@ -15,7 +15,8 @@ import asyncio
 from collections import deque
 from typing import Final
 
-FIRST: Final = 24
+FIRST: Final = 200
+"""What a worker begins with: as many as one peer may bring at the same moment by default."""
 FEWEST: Final = 4
 LARGE: Final = 262_144
 """Bytes from which a message waits for its turn to be judged."""

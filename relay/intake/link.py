@@ -4,7 +4,6 @@ out in one write when there is nothing left to read (RFC 2920 section 3.2); one 
 
 import asyncio
 import math
-import socket
 import ssl
 
 from relay.intake.wire import Inbox
@@ -12,9 +11,6 @@ from relay.replies import Reply
 
 HIGH_WATER = 65_536
 """Bytes that may wait in the inbox before the socket is not read any more."""
-RECEIVED = 65_536
-"""What the system may keep of a TLS connection (Linux doubles it): uvloop reads all of it at once, up to 256 KiB, into
-buffers which the connection keeps, three of them. Enough for 4 MB/s over 20 ms."""
 TAKE_TIMEOUT = 60.0
 """Seconds that a client gets to take replies that fill the socket's buffer."""
 LINGER = 10.0
@@ -150,7 +146,6 @@ class Link(asyncio.Protocol):
         self._tcp = transport
         self._upgrading = False
         transport.set_read_buffer_limits(HIGH_WATER)  # type: ignore[attr-defined]  # asyncio's and uvloop's have it
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         return tls
 

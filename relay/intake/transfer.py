@@ -24,6 +24,7 @@ async def receive(link: Link, reader: Reader, draft: Draft | None, pause: float,
             if draft is not None and allowed <= 0:
                 await draft.pace.take(READ)  # before the socket is read again: what has to wait waits there
                 allowed = READ
+                continue  # something may have come meanwhile, and nothing else may ever come
             left = deadline - link.loop.time()
             if left <= 0:
                 raise TooSlowError

@@ -106,3 +106,19 @@ async def test_only_large_bodies_wait(options):
     assert Slow.order == [UNPACED - 3, UNPACED + 1 - 3]
     for draft in drafts:
         draft.close()
+
+
+async def test_what_comes_while_a_body_waits_for_its_turn_is_read(options):
+    """It may be the end of the body, behind which nothing more comes."""
+    budget = Budget(100_000_000, 100_000_000)
+    link = Link(asyncio.get_running_loop())
+    link.inbox.put(b"x" * UNPACED)
+    draft = Draft(options(max_message_bytes=50_000_000), budget, None)
+    reading = asyncio.create_task(receive(link, DataReader(), draft, 60.0, link.loop.time() + 60))
+    await budget.pace.take(SHARE)  # before it begins
+    await asyncio.sleep(0)
+    link.data_received(b"\r\n.\r\n")
+    async with asyncio.timeout(5):
+        await reading
+    assert draft.size == UNPACED + 2
+    draft.close()

