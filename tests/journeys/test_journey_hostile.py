@@ -3,6 +3,8 @@ deadline, is counted, and leaves nothing behind: no session, connection, byte, d
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,16 @@ QUICK = """
     command_timeout = 0.6
     final_timeout = 0.6
 """
+PATIENT = """
+    [smtp]
+    idle_timeout = 60.0
+    data_timeout = 60.0
+    transfer_timeout = 1.0
+    memory_bytes = 1000
+    [delivery]
+    max_messages = 1
+"""
+"""Nothing but the transfer as a whole can be too slow."""
 ENVELOPE = [b"EHLO x\r\n", b"MAIL FROM:<a@b.example>\r\n", b"RCPT TO:<c@acme.example>\r\n"]
 ENDS = [Client.reset, Client.close, Client.half_close]
 SHORT = f"X-PERCEPTION-POINT-CUSTOM: {LOOP}\r\n\r\nx\r\n".encode()
@@ -42,8 +54,8 @@ def house(hop: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield relay
 
 
-@pytest.fixture
-def relay(house: Relay, hop: Background) -> Iterator[Relay]:
+@contextmanager
+def unharmed(house: Relay, hop: Background) -> Iterator[Relay]:
     """The relay; what it holds at the end of the test is what it held before, and the next message passes."""
     assert deliver(house.smtp_port, letter(), ["bob@acme.example"]).code == 250
     wait_until(lambda: held(house)[:4] == (0, 0, 0, 0))
@@ -54,6 +66,18 @@ def relay(house: Relay, hop: Background) -> Iterator[Relay]:
     assert deliver(house.smtp_port, letter(), ["bob@acme.example"]).code == 250
     assert house.events("session failed") == house.events("journey broke") == []
     assert not any("never retrieved" in line for line in house.log)
+
+
+@pytest.fixture
+def relay(house: Relay, hop: Background) -> Iterator[Relay]:
+    with unharmed(house, hop) as relay:
+        yield relay
+
+
+@pytest.fixture
+def patient(hop: Background, tmp_path: Path) -> Iterator[Relay]:
+    with Relay(tmp_path, hop=hop.address, config=PATIENT) as house, unharmed(house, hop) as relay:
+        yield relay
 
 
 def idlers(relay: Relay) -> float:
@@ -85,19 +109,19 @@ def test_silence_at_each_step(relay: Relay) -> None:
     assert idlers(relay) == before + len(steps) + 1
 
 
-def test_a_body_that_comes_drop_by_drop_ends(relay: Relay) -> None:
+def test_a_body_that_comes_drop_by_drop_ends(patient: Relay) -> None:
     """Each byte comes in time; all of them together do not."""
-    before = idlers(relay)
-    with begin(relay, TO_DATA) as data, begin(relay, b"".join(ENVELOPE)) as bdat:
+    before = idlers(patient)
+    with begin(patient, TO_DATA) as data, begin(patient, b"".join(ENVELOPE)) as bdat:
         data.send(bytes(1500))  # it lies in a file already
-        bdat.send(b"BDAT 2000 LAST\r\n" + bytes(1500))
+        bdat.send(b"BDAT 1600 LAST\r\n" + bytes(1500))  # 100 drops would make it whole, in ten seconds
         while data.quiet(0.05) and bdat.quiet(0.05):
             data.send(b"x")
             bdat.send(b"x")
         for client in (data, bdat):
             assert client.reply().code == 421
             assert client.closed()
-    assert idlers(relay) == before + 2
+    assert idlers(patient) == before + 2
 
 
 def test_a_command_that_comes_drop_by_drop_ends(relay: Relay) -> None:
