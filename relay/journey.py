@@ -66,7 +66,7 @@ class Journey:
         try:
             reply = await self._travel(now, draft)
         except SluiceError as error:
-            error.__traceback__ = None  # it refers to the draft, whose fault the error may be
+            error.with_traceback(None)  # it refers to the draft, whose fault the error may be
             reply = now.account.ended(error, counted=error is draft.fault)
         except Exception as error:
             log.exception("journey broke", id=now.account.id)
