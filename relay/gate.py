@@ -50,11 +50,12 @@ class Line:
         waiting = self._waiting
         while waiting:
             size, turn = waiting[0]
-            if self._inside and self._inside + size > self._room:
-                return
+            if not turn.cancelled():
+                if self._inside and self._inside + size > self._room:
+                    return
+                self._inside += size
+                turn.set_result(None)
             waiting.popleft()
-            self._inside += size
-            turn.set_result(None)
 
 
 class Gate:

@@ -85,6 +85,9 @@ class Journey:
         """The client hung up: what has not begun to be handed over is left to its next try."""
         self._gone = True
 
+    def _wanted(self) -> bool:
+        return not self._gone
+
     def hand_over_begun(self) -> bool:
         """Whether body bytes may have gone to the next hop: from then on the hand-over is finished."""
         return bool(self._now and self._now.passage and self._now.passage.begun)
@@ -99,7 +102,7 @@ class Journey:
         mail = Mail(now.session, now.envelope, draft, tenant.name)
         proven = prove(now, mail, tenant)
         with now.account.stage("judge"):
-            judgement = await judge(now.rooms, mail, wanted=lambda: not self._gone)
+            judgement = await judge(now.rooms, mail, self._wanted)
         decision = decide(judgement, tenant.policy)
         now.account.judged(judgement, decision)
         if self._gone:
@@ -128,6 +131,6 @@ class Journey:
         dressed = now.rooms.dresser.dress(mail, now.account.id, spam=spam, loop_value=missing_value, observe=observe)
         with now.account.stage("hand_over"):
             reply = await now.passage.hand_over(
-                dressed.pieces, dressed.size, bare=draft.bare, dotted=draft.dotted, wanted=lambda: not self._gone
+                dressed.pieces, dressed.size, bare=draft.bare, dotted=draft.dotted, wanted=self._wanted
             )
         return now.account.handed_over(reply)

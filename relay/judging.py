@@ -27,13 +27,15 @@ async def judge(rooms: Rooms, mail: Mail, wanted: Callable[[], bool]) -> Judgeme
         check_room(rooms)
         return await _judge(rooms, mail)
     line = rooms.gate.line
-    await line.turn(size)
+    turn = line.turn(size)
     try:
+        await turn
         if not wanted():
             raise Abandoned
         return await _judge(rooms, mail)
     finally:
-        line.leave(size)
+        if not turn.cancelled():
+            line.leave(size)
 
 
 async def _judge(rooms: Rooms, mail: Mail) -> Judgement:

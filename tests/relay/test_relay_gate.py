@@ -141,3 +141,12 @@ def test_large_messages_are_judged_in_order_and_within_their_room(messages):
     order, free = asyncio.run(run())
     assert order == list(range(len(messages)))
     assert free  # everything was given back
+
+
+async def test_one_that_is_cancelled_makes_way():
+    line = Line(100)
+    assert line.turn(100).done()
+    cancelled, next_one = line.turn(100), line.turn(100)
+    cancelled.cancel()
+    line.leave(100)
+    assert next_one.done()
