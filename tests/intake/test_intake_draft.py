@@ -18,6 +18,9 @@ from verdicts.fields import searchable
 
 PIECES = st.lists(st.binary(min_size=1, max_size=3000), max_size=20)
 
+STEPS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40_000) | st.none(), st.integers(0, 30_000)), max_size=30)
+"""Which of four drafts, the SIZE that it declares when it begins, and the bytes that it gets."""
+
 
 async def filled(options, pieces, *, declared=None, strict=False, budget=None):
     draft = Draft(options, budget or Budget(10_000_000, options.memory_bytes), declared)
@@ -70,10 +73,7 @@ async def test_a_file_has_no_name_and_ends_with_the_draft(options, tmp_path):
     assert bytes(view) == b"x" * 100  # somebody who still looks is not hurt
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40_000) | st.none(), st.integers(0, 30_000)), max_size=30),
-    st.integers(1, 100_000),
-)
+@given(STEPS, st.integers(1, 100_000))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_the_budget_is_never_exceeded_and_all_of_it_comes_back(options, steps, limit):
     async def run():
@@ -158,10 +158,7 @@ async def test_a_million_small_pieces_do_not_fill_the_memory(options):
     draft.close()
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40_000) | st.none(), st.integers(0, 30_000)), max_size=30),
-    st.integers(0, 100_000),
-)
+@given(STEPS, st.integers(0, 100_000))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_interleaved_drafts_never_hold_more_memory_than_there_is(options, steps, limit):
     async def run():
