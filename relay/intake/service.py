@@ -11,7 +11,7 @@ from relay.intake.admission import Admission
 from relay.intake.budget import Budget
 from relay.intake.draft import Draft
 from relay.intake.options import IntakeOptions
-from relay.observe.metrics import SESSIONS, SESSIONS_OPEN
+from relay.observe.metrics import SESSIONS_OPEN
 from relay.replies import Reply
 from verdicts.mail import Envelope, Recipient, Session
 
@@ -61,15 +61,13 @@ class Sessions:
     """Called each time that the last session ends."""
     _peers: dict[str, int] = field(default_factory=dict)
 
-    def enter(self, session: Member, limit: int) -> None:
-        """A connection is there. Raises Refused when there are more than `limit` or none is wanted."""
+    def enter(self, session: Member, limit: int) -> bool:
+        """A connection is there; False when it is one more than `limit`, and no session."""
+        if len(self.members) >= limit:
+            return False
         self.members.add(session)
-        SESSIONS.inc()
         SESSIONS_OPEN.inc()
-        if self.draining:
-            raise Refused(replies.SHUTTING_DOWN, "draining")
-        if len(self.members) > limit:
-            raise Refused(replies.TOO_MANY_SESSIONS, "too_many_sessions")
+        return True
 
     def enter_peer(self, peer: str, limit: int) -> None:
         """Its peer is known. Raises Refused when the peer has more than `limit`."""

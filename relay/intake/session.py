@@ -23,6 +23,7 @@ from relay.intake.link import HungUpError, InterruptedLinkError, LinkError, TooS
 from relay.intake.proxy import ProxyHeaderError, read_header
 from relay.intake.service import Service
 from relay.intake.transaction import Transactions, no_argument
+from relay.observe.metrics import SESSIONS
 from relay.replies import Reply
 from verdicts.mail import Tls
 
@@ -50,7 +51,17 @@ class SmtpServer(Transactions, SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody connected."""
         self._tcp = cast(asyncio.Transport, transport)  # uvloop's is not one by class
-        self.go_on()
+        SESSIONS.inc()
+        if self._service.sessions.enter(self, self._options.max_sessions):
+            self.go_on()
+        else:
+            self._turn_away()
+
+    def _turn_away(self) -> None:
+        """No session: told and closed at once, without a task and a log line, since thousands a second may come."""
+        self._count("too_many_sessions")
+        self.say(replies.TOO_MANY_SESSIONS)
+        self.end()
 
     def go_on(self) -> None:
         """Take the next commands, in a coroutine of its own."""
@@ -125,7 +136,8 @@ class SmtpServer(Transactions, SMTP):
     async def _admit(self) -> None:
         """Say the banner. Raises Refused when the client may not talk to us, LinkError when it is gone."""
         options, service = self._options, self._service
-        service.sessions.enter(self, options.max_sessions)
+        if service.sessions.draining:
+            raise Refused(replies.SHUTTING_DOWN, "draining")
         name = self._tcp.get_extra_info("peername")
         self._peer = plain_text(str(name[0]) if name else "")
         from_balancer = inside(self._peer, options.proxy_networks)

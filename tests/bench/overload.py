@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from node import IDLE, LOADS, node, program
-from processes import free_port, on
+from processes import cpu_seconds, free_port, on
 
 FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Offered load, in sustainable rates."""
@@ -36,7 +36,7 @@ def curve(seconds, sessions, engines):
         sustainable = load(relay, sessions, seconds / 2)
         points = []
         for factor in FACTORS:
-            points.append({"factor": factor, **flood(relay, factor * sustainable, seconds)})
+            points.append({"factor": factor, **watched(relay, factor * sustainable, seconds)})
             relay.settled(5.0)
         after = relay.settled(IDLE)
         lags = {str(top): count for top, count in relay.lag_counts().items() if count}
@@ -49,6 +49,14 @@ def curve(seconds, sessions, engines):
         "after": after,
         "lags": lags,
     }
+
+
+def watched(relay, rate, seconds):
+    """A flood, and how busy Sluice was meanwhile: 1 is a whole core. Where it is less, the generator was the limit."""
+    begun, spent = time.monotonic(), sum(cpu_seconds(relay.process.pid).values())
+    said = flood(relay, rate, seconds)
+    spent = sum(cpu_seconds(relay.process.pid).values()) - spent
+    return said | {"busy": round(spent / (time.monotonic() - begun), 2)}
 
 
 def load(relay, sessions, seconds):
