@@ -24,6 +24,10 @@ RUN /opt/sluice/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wh
     && /opt/sluice/bin/pip uninstall --yes setuptools pip
 
 FROM python:3.11-slim
+# libarchive opens the archives that the attachments and yara engines look into.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libarchive13 \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --system --gid 10001 sluice \
     && useradd --system --uid 10001 --gid sluice --home-dir /var/lib/sluice --shell /usr/sbin/nologin sluice \
     && install --directory --owner=sluice --group=sluice --mode=0700 /var/lib/sluice

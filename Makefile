@@ -53,12 +53,12 @@ $(VENV)/.bench: $(VENV)/.done deploy/requirements-bench.lock
 
 lock: venv ## pin the dependencies again, with hashes
 	$(BIN)/pip-compile $(LOCK) --output-file deploy/build.lock deploy/build.in
-	$(BIN)/pip-compile $(LOCK) --output-file deploy/requirements.lock pyproject.toml
-	$(BIN)/pip-compile $(LOCK) --extra dev --constraint deploy/requirements.lock \
+	$(BIN)/pip-compile $(LOCK) --extra engines --output-file deploy/requirements.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --extra dev --extra engines --constraint deploy/requirements.lock \
 		--output-file deploy/requirements-dev.lock pyproject.toml
-	$(BIN)/pip-compile $(LOCK) --extra fuzz --constraint deploy/requirements-dev.lock \
+	$(BIN)/pip-compile $(LOCK) --extra fuzz --extra engines --constraint deploy/requirements-dev.lock \
 		--output-file deploy/requirements-fuzz.lock pyproject.toml
-	$(BIN)/pip-compile $(LOCK) --extra bench --constraint deploy/requirements-dev.lock \
+	$(BIN)/pip-compile $(LOCK) --extra bench --extra engines --constraint deploy/requirements-dev.lock \
 		--output-file deploy/requirements-bench.lock pyproject.toml
 
 LOCK := --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \

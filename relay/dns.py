@@ -9,7 +9,7 @@ import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import dns.asyncresolver
 import dns.exception
@@ -24,6 +24,9 @@ MAX_TTL: Final = 3_600.0
 """Seconds that an answer is kept at most."""
 NEGATIVE_TTL: Final = 30.0
 """Seconds that "there is none" is kept (RFC 2308 section 5 allows more; a new record should soon be seen)."""
+
+
+Kind = Literal["A", "AAAA", "MX", "PTR", "TXT"]
 
 
 class DnsError(OSError):
@@ -73,6 +76,10 @@ class Resolver:
         """
         return await self._look_up(name, dns.rdatatype.TXT)
 
+    async def records(self, name: str, kind: Kind) -> tuple[str, ...]:
+        """Records of one kind as text, MX as "10 mx.acme.example"; empty when there are none. Raises DnsError."""
+        return await self._look_up(name, dns.rdatatype.from_text(kind))
+
     async def _look_up(self, name: str, kind: dns.rdatatype.RdataType) -> tuple[str, ...]:
         try:
             key = (dns.name.from_text(name), kind)
@@ -111,7 +118,7 @@ class Resolver:
         ttl = min(answer.chaining_result.minimum_ttl, MAX_TTL)
         if kind == dns.rdatatype.TXT:
             return tuple(b"".join(record.strings).decode("utf-8", "replace") for record in answer), ttl
-        return tuple(record.address for record in answer), ttl
+        return tuple(record.to_text().removesuffix(".") for record in answer), ttl
 
     def _keep(self, key: _Key, records: tuple[str, ...], ttl: float) -> None:
         self._kept[key] = (records, time.monotonic() + ttl)

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 import aiohttp
 
-from verdicts.contract import Dns, HttpReply, Tools
+from verdicts.contract import Dns, History, HttpReply, Tools
 
 _CONNECT_SECONDS = 5.0
 _TOTAL_SECONDS = 120.0  # no engine may take longer (EngineOptions.deadline)
@@ -98,12 +98,20 @@ async def _streamed(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
+class NoHistory:
+    """Remembers nothing."""
+
+    async def messages(self, tenant: str, sender: str) -> int:  # noqa: ARG002
+        """See `contract.History`."""
+        return 0
+
+
 class Toolbox:
     """The `Tools` of one process, and their end."""
 
-    def __init__(self, dns: Dns) -> None:
+    def __init__(self, dns: Dns, history: History | None = None) -> None:
         self._http = PooledHttp()
-        self.tools = Tools(dns, self._http, SystemClock())
+        self.tools = Tools(dns, self._http, SystemClock(), history or NoHistory())
 
     async def close(self) -> None:
         """Close what the tools hold open; not the resolver, which is the relay's."""

@@ -13,7 +13,7 @@ import abc
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -128,6 +128,9 @@ class Clock(Protocol):
         """Seconds of a clock that never goes back."""
 
 
+Kind = Literal["A", "AAAA", "MX", "PTR", "TXT"]
+
+
 class Dns(Protocol):
     """The relay's resolver."""
 
@@ -137,6 +140,19 @@ class Dns(Protocol):
     async def addresses(self, name: str) -> tuple[str, ...]:
         """A and AAAA records as text; empty when there are none. Raises OSError when no answer could be had."""
 
+    async def records(self, name: str, kind: Kind) -> tuple[str, ...]:
+        """Records of one kind as text, "10 mx.acme.example" for MX; empty when there are none. Raises OSError."""
+
+
+class History(Protocol):
+    """What the relay remembers of earlier mail."""
+
+    async def messages(self, tenant: str, sender: str) -> int:
+        """How many messages of this envelope sender the tenant was given, as far as records are kept.
+
+        Raises OSError when the records cannot be read.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -145,6 +161,7 @@ class Tools:
     dns: Dns
     http: Http
     clock: Clock
+    history: History
 
 
 class Engine(abc.ABC):

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
 
-from verdicts.contract import Engine, HttpReply, Tools, Unscanned
-from verdicts.mail import Envelope, Mail, Recipient, Session
+from verdicts.contract import Engine, HttpReply, Kind, Tools, Unscanned
+from verdicts.mail import NOBODY, Envelope, Mail, Profile, Recipient, Session
 from verdicts.panel import checked_findings
 
 _STALL_SECONDS = 0.05
@@ -67,19 +67,28 @@ def mail_of(
     sender: str = "ann@sender.example",
     recipients: Iterable[str] = ("bob@acme.example",),
     tenant: str = "acme",
+    profile: Profile = NOBODY,
 ) -> Mail:
     """`content` as it would come from Exchange Online."""
     peer = Session(id="1", peer="40.107.0.1", helo="eur01.outbound.protection.outlook.com", network="exchange-online")
     envelope = Envelope(sender, tuple(map(Recipient, recipients)))
-    return Mail(session or peer, envelope, BytesContent(content), tenant)
+    return Mail(session or peer, envelope, BytesContent(content), tenant, profile)
+
+
+Answers = Mapping[str, Sequence[str] | OSError]
 
 
 @dataclass
 class PretendDns:
-    """Answers from two tables, by name; the value may be an OSError, which is raised."""
+    """Answers from tables, by name; the value may be an OSError, which is raised.
 
-    texts: Mapping[str, Sequence[str] | OSError] = field(default_factory=dict)
-    hosts: Mapping[str, Sequence[str] | OSError] = field(default_factory=dict)
+    `others` is for `records` of every kind, by kind: {"MX": {"acme.example": ["10 mx.acme.example"]}}; where it has no
+    table of the kind, TXT, A and AAAA come from `texts` and `hosts`.
+    """
+
+    texts: Answers = field(default_factory=dict)
+    hosts: Answers = field(default_factory=dict)
+    others: Mapping[str, Answers] = field(default_factory=dict)
 
     async def txt(self, name: str) -> tuple[str, ...]:
         """See `contract.Dns`."""
@@ -89,8 +98,16 @@ class PretendDns:
         """See `contract.Dns`."""
         return _answer(self.hosts, name)
 
+    async def records(self, name: str, kind: Kind) -> tuple[str, ...]:
+        """See `contract.Dns`."""
+        if kind in self.others or kind not in ("TXT", "A", "AAAA"):
+            return _answer(self.others.get(kind, {}), name)
+        if kind == "TXT":
+            return _answer(self.texts, name)
+        return tuple(host for host in _answer(self.hosts, name) if (":" in host) == (kind == "AAAA"))
 
-def _answer(table: Mapping[str, Sequence[str] | OSError], name: str) -> tuple[str, ...]:
+
+def _answer(table: Answers, name: str) -> tuple[str, ...]:
     found = table.get(name, ())
     if isinstance(found, OSError):
         raise found
@@ -141,9 +158,22 @@ class PretendClock:
         return self.now
 
 
-def pretend_tools(http: PretendHttp | None = None, dns: PretendDns | None = None) -> Tools:
+@dataclass
+class PretendHistory:
+    """Messages by tenant and sender."""
+
+    known: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    async def messages(self, tenant: str, sender: str) -> int:
+        """See `contract.History`."""
+        return self.known.get((tenant, sender), 0)
+
+
+def pretend_tools(
+    http: PretendHttp | None = None, dns: PretendDns | None = None, history: PretendHistory | None = None
+) -> Tools:
     """Tools that reach nothing."""
-    return Tools(dns or PretendDns(), http or PretendHttp(), PretendClock())
+    return Tools(dns or PretendDns(), http or PretendHttp(), PretendClock(), history or PretendHistory())
 
 
 MALFORMED: Mapping[str, bytes] = {

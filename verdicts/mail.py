@@ -8,7 +8,7 @@ are not frozen because a frozen dataclass costs four times as much to make, and 
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from verdicts.fields import Fields
 from verdicts.origin import Origin
@@ -83,16 +83,41 @@ class Content(Protocol):
         """All bytes as one read-only buffer (a memory map when the draft lies in a file)."""
 
 
+class Person(NamedTuple):
+    """One whose name attackers like to use."""
+
+    name: str
+    """The display name, for example "Ann Archer"."""
+    addresses: tuple[str, ...] = ()
+    """The addresses from which that person really writes."""
+
+
+class Profile(NamedTuple):
+    """What a tenant told us of itself."""
+
+    domains: tuple[str, ...] = ()
+    """Its protected domains, as lower-case A-labels."""
+    people: tuple[Person, ...] = ()
+
+
+NOBODY = Profile()
+
+
 class Mail:
     """Session, Envelope and Content of one message, and lazily whatever is parsed of them."""
 
-    __slots__ = ("_fields", "_origin", "_reading", "_structure", "cache", "content", "envelope", "session", "tenant")
+    __slots__ = (
+        "_fields", "_origin", "_reading", "_structure", "cache", "content", "envelope", "profile", "session", "tenant",
+    )  # fmt: skip
 
-    def __init__(self, session: Session, envelope: Envelope, content: Content, tenant: str = "") -> None:
+    def __init__(
+        self, session: Session, envelope: Envelope, content: Content, tenant: str = "", profile: Profile = NOBODY
+    ) -> None:
         self.session = session
         self.envelope = envelope
         self.content = content
         self.tenant = tenant
+        self.profile = profile
         self.cache: dict[str, object] = {}
         """For what engines want to compute once and share; keyed by "engine:thing"."""
         self._fields: Fields | None = None

@@ -33,7 +33,7 @@ def test_the_unit_calls_commands_that_exist() -> None:
 def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = set(re.findall(r"^([a-z0-9.-]+)==", (DEPLOY / "requirements.lock").read_text(), re.MULTILINE))
-    for requirement in project["dependencies"]:
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["engines"]]:
         assert re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower() in pinned
 
 
