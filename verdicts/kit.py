@@ -6,202 +6,26 @@ await assert_contract(lambda: TestPatterns(TestPatterns.Options(), pretend_tools
 """
 
 import asyncio
+import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from email.message import EmailMessage
-from email.policy import SMTP
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
-from verdicts.contract import Engine, HttpReply, Kind, Tools, Unscanned
-from verdicts.mail import NOBODY, Envelope, Mail, Profile, Recipient, Session
+from verdicts.contract import Engine, Unscanned
+from verdicts.letters import MALFORMED, BytesContent, letter, mail_of
 from verdicts.panel import checked_findings
+from verdicts.pretend import PretendClock, PretendDns, PretendHistory, PretendHttp, Request, pretend_tools
+
+__all__ = [
+    "MALFORMED", "BytesContent", "PretendClock", "PretendDns", "PretendHistory", "PretendHttp", "Request",
+    "assert_contract", "contract_faults", "letter", "mail_of", "pretend_tools",
+]  # fmt: skip
 
 _STALL_SECONDS = 0.05
 _CANCEL_SECONDS = 1.0
-_PIECE = 65_536
-
-
-def letter(
-    text: str = "Good morning.\r\n",
-    *,
-    subject: str = "A letter",
-    headers: Iterable[tuple[str, str]] = (),
-    attachments: Iterable[tuple[str, bytes]] = (),
-) -> bytes:
-    """A well-formed message with CRLF line ends. `headers` stand on top; `attachments` are file names and bytes."""
-    message = EmailMessage(policy=SMTP)
-    message["From"], message["To"] = "Ann <ann@sender.example>", "Bob <bob@acme.example>"
-    message["Subject"], message["Message-ID"] = subject, "<1@sender.example>"
-    message["Date"] = "Mon, 02 Nov 2026 10:00:00 +0000"
-    message.set_content(text)
-    for filename, content in attachments:
-        message.add_attachment(content, maintype="application", subtype="octet-stream", filename=filename)
-    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode() + message.as_bytes()
-
-
-@dataclass(frozen=True)
-class BytesContent:
-    """A message that lies in memory."""
-
-    content: bytes
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return len(self.content)
-
-    def pieces(self) -> Iterator[bytes]:
-        """The bytes, 64 KiB at a time."""
-        for start in range(0, len(self.content), _PIECE):
-            yield self.content[start : start + _PIECE]
-
-    def view(self) -> memoryview:
-        """All bytes."""
-        return memoryview(self.content)
-
-
-def mail_of(
-    content: bytes,
-    *,
-    session: Session | None = None,
-    sender: str = "ann@sender.example",
-    recipients: Iterable[str] = ("bob@acme.example",),
-    tenant: str = "acme",
-    profile: Profile = NOBODY,
-) -> Mail:
-    """`content` as it would come from Exchange Online."""
-    peer = Session(id="1", peer="40.107.0.1", helo="eur01.outbound.protection.outlook.com", network="exchange-online")
-    envelope = Envelope(sender, tuple(map(Recipient, recipients)))
-    return Mail(session or peer, envelope, BytesContent(content), tenant, profile)
-
-
-Answers = Mapping[str, Sequence[str] | OSError]
-
-
-@dataclass
-class PretendDns:
-    """Answers from tables, by name; the value may be an OSError, which is raised.
-
-    `others` is for `records` of every kind, by kind: {"MX": {"acme.example": ["10 mx.acme.example"]}}; where it has no
-    table of the kind, TXT, A and AAAA come from `texts` and `hosts`.
-    """
-
-    texts: Answers = field(default_factory=dict)
-    hosts: Answers = field(default_factory=dict)
-    others: Mapping[str, Answers] = field(default_factory=dict)
-
-    async def txt(self, name: str) -> tuple[str, ...]:
-        """See `contract.Dns`."""
-        return _answer(self.texts, name)
-
-    async def addresses(self, name: str) -> tuple[str, ...]:
-        """See `contract.Dns`."""
-        return _answer(self.hosts, name)
-
-    async def records(self, name: str, kind: Kind) -> tuple[str, ...]:
-        """See `contract.Dns`."""
-        if kind in self.others or kind not in ("TXT", "A", "AAAA"):
-            return _answer(self.others.get(kind, {}), name)
-        if kind == "TXT":
-            return _answer(self.texts, name)
-        return tuple(host for host in _answer(self.hosts, name) if (":" in host) == (kind == "AAAA"))
-
-
-def _answer(table: Answers, name: str) -> tuple[str, ...]:
-    found = table.get(name, ())
-    if isinstance(found, OSError):
-        raise found
-    return tuple(found)
-
-
-@dataclass(frozen=True)
-class Request:
-    """One HTTP request that was made."""
-
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-
-@dataclass
-class PretendHttp:
-    """Gives the same reply (or raises the same error) to every request, and keeps the requests."""
-
-    reply: HttpReply | OSError = field(default_factory=lambda: HttpReply(200, b"{}"))
-    requests: list[Request] = field(default_factory=list)
-
-    async def post(
-        self, url: str, *, headers: Iterable[tuple[str, str]], body: Iterable[bytes], limit: int = 4_000_000
-    ) -> HttpReply:
-        """See `contract.Http`."""
-        self.requests.append(Request(url, tuple(headers), b"".join(body)))
-        await asyncio.sleep(0)
-        if isinstance(self.reply, OSError):
-            raise self.reply
-        if len(self.reply.body) > limit:
-            raise OSError(f"the reply is larger than {limit} bytes")
-        return self.reply
-
-
-@dataclass
-class PretendClock:
-    """Stands still until it is moved: `clock.now += 60`."""
-
-    now: float = 1_700_000_000.0
-
-    def time(self) -> float:
-        """Seconds since the epoch."""
-        return self.now
-
-    def monotonic(self) -> float:
-        """The same."""
-        return self.now
-
-
-@dataclass
-class PretendHistory:
-    """Messages by tenant and sender."""
-
-    known: Mapping[tuple[str, str], int] = field(default_factory=dict)
-
-    async def messages(self, tenant: str, sender: str) -> int:
-        """See `contract.History`."""
-        return self.known.get((tenant, sender), 0)
-
-
-def pretend_tools(
-    http: PretendHttp | None = None, dns: PretendDns | None = None, history: PretendHistory | None = None
-) -> Tools:
-    """Tools that reach nothing."""
-    return Tools(dns or PretendDns(), http or PretendHttp(), PretendClock(), history or PretendHistory())
-
-
-MALFORMED: Mapping[str, bytes] = {
-    "empty": b"",
-    "only a line end": b"\r\n",
-    "no header": b"\r\nbody\r\n",
-    "no blank line": b"Subject: x\r\nFrom: y\r\n",
-    "no colon": b"Subject\r\nFrom\r\n\r\nbody",
-    "begins folded": b" folded\r\n\tagain\r\n\r\nbody",
-    "bare line feeds": b"Subject: x\nContent-Type: text/plain\n\nbody\n",
-    "bare carriage returns": b"Subject: x\rFrom: y\r\rbody\r",
-    "NUL": b"Sub\0ject: \0\r\n\r\n\0body\0",
-    "not UTF-8": b"Subject: \xff\xfe\r\nFrom: \x80@\xff\r\n\r\n\xff\xfe\x00",
-    "every byte": bytes(range(256)) * 8,
-    "long header line": b"Subject: " + b"x" * 1_000_000 + b"\r\n\r\nbody",
-    "many fields": b"X: y\r\n" * 20_000 + b"\r\nbody",
-    "long body line": b"Subject: x\r\n\r\n" + b"y" * 1_000_000,
-    "multipart without boundary": b"Content-Type: multipart/mixed\r\n\r\n--x\r\n\r\nbody\r\n--x--\r\n",
-    "multipart without end": b'Content-Type: multipart/mixed; boundary="x"\r\n\r\n--x\r\n\r\nbody',
-    "multipart of itself": b'Content-Type: multipart/mixed; boundary="x"\r\n\r\n--x' * 200,
-    "deep messages": b"Content-Type: message/rfc822\r\n\r\n" * 300,
-    "many parts": b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--x\r\n\r\n\r\n" * 5_000,
-    "bad base64": b"Content-Transfer-Encoding: base64\r\n\r\n=A=\xff!A==B" + b"=" * 1_000,
-    "bad quoted-printable": b"Content-Transfer-Encoding: quoted-printable\r\n\r\n=\r=G=\n=4",
-    "bad charset": b"Content-Type: text/plain; charset=\xff; name*=no'such'%zz\r\nSubject: =?no?q?=?=\r\n\r\nbody",
-    "bad report": b"X-Forefront-Antispam-Report: CIP:999.1.1.1;SCL:x;H:\x00;;:;PTR\r\n\r\nbody",
-}
-"""Letters that nobody should send; an engine answers or raises `Unscanned` on each of them."""
+_CLOSING_TURNS = 20  # what asyncio needs to close a transport, and more
 
 
 async def assert_contract(factory: Callable[[], Engine]) -> None:
@@ -212,10 +36,17 @@ async def assert_contract(factory: Callable[[], Engine]) -> None:
 
 async def contract_faults(factory: Callable[[], Engine]) -> list[str]:
     """What an engine does against the contract; empty is good. Its tools must be pretend ones that answer sensibly."""
-    engine = factory()
+    before = held()
+    faults = await _faults(factory())
+    await _turns(_CLOSING_TURNS)
+    return [*faults, *(f"leaves behind after close(): {thing}" for thing in sorted(held() - before))]
+
+
+async def _faults(engine: Engine) -> list[str]:
     faults = [
         *await _stalls(engine),
         *await _answers(engine, "a normal letter", letter()),
+        *await _answers(engine, "a large letter", _large()),
         *[fault for name, content in MALFORMED.items() for fault in await _answers(engine, name, content)],
         *await _ignores_cancelling(engine),
     ]
@@ -227,6 +58,13 @@ async def contract_faults(factory: Callable[[], Engine]) -> list[str]:
 
 
 async def _answers(engine: Engine, name: str, content: bytes) -> list[str]:
+    task = asyncio.create_task(_told(engine, name, content))
+    longest = await _longest_turn(task)
+    stalls = [f"on {name}: computes for {longest * 1000:.0f} ms in one turn"] if longest > _STALL_SECONDS else []
+    return [*stalls, *task.result()]
+
+
+async def _told(engine: Engine, name: str, content: bytes) -> list[str]:
     try:
         checked_findings(await engine.judge(mail_of(content)))
     except Unscanned as unscanned:
@@ -234,6 +72,18 @@ async def _answers(engine: Engine, name: str, content: bytes) -> list[str]:
     except Exception as error:  # noqa: BLE001 - that is the fault
         return [f"on {name}: {error!r}"]
     return []
+
+
+async def _longest_turn(task: asyncio.Task[list[str]]) -> float:
+    """Seconds of processor time that this thread spent at most between two turns; what the machine does besides does
+    not count.
+    """
+    longest, last = 0.0, time.thread_time()
+    while not task.done():
+        await asyncio.sleep(0)
+        now = time.thread_time()
+        longest, last = max(longest, now - last), now
+    return longest
 
 
 async def _stalls(engine: Engine) -> list[str]:
@@ -252,6 +102,43 @@ async def _longest_gap(engine: Engine) -> float:
     return longest
 
 
+def _large() -> bytes:
+    """Five megabytes of text, and five of an attachment."""
+    line = "All work and no play makes Jack a dull boy, see https://sender.example/jack?page=1 for more of it.\r\n"
+    return letter(line * 50_000, attachments=[("a.bin", bytes(range(256)) * 20_000)])
+
+
+def held() -> set[str]:
+    """What an engine could leave behind: tasks, threads, child processes, and (on Linux) open files and sockets."""
+    current = asyncio.current_task()
+    tasks = {f"task {task.get_name()}" for task in asyncio.all_tasks() if task is not current}
+    threads = {f"thread {thread.name}" for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
+    children = {f"process {pid}" for pid in _text(Path(f"/proc/self/task/{os.getpid()}/children")).split()}
+    return tasks | threads | children | _open_files()
+
+
+def _open_files() -> set[str]:
+    """By number and what they are."""
+    found = set()
+    with suppress(OSError):
+        for path in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):  # the one that lists them is closed by now
+                found.add(f"file {path.name} ({path.readlink()})")
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 async def _outcome(engine: Engine) -> None:
     try:
         await engine.judge(mail_of(letter(attachments=[("a.bin", bytes(100_000))])))
@@ -263,8 +150,7 @@ async def _ignores_cancelling(engine: Engine) -> list[str]:
     """Whether a cancelled `judge` goes on, or answers as if nothing had been; cancelled at its first awaits."""
     for turns in range(1, 6):
         task = asyncio.create_task(_outcome(engine))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await _turns(turns)
         if task.done():
             break
         task.cancel()

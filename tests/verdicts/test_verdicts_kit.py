@@ -1,5 +1,8 @@
 import asyncio
 import email
+import socket
+import subprocess
+import threading
 import time
 
 import pytest
@@ -61,9 +64,78 @@ class ClosesBadly(Good):
         raise OSError("no")
 
 
+class Computes(Good):
+    """Only where there is much to look at."""
+
+    async def judge(self, mail):
+        end = time.thread_time() + (0.06 if mail.content.size > 5_000_000 else 0)
+        while time.thread_time() < end:
+            pass
+        return []
+
+
+class Leaves(Good):
+    """What `open_` opens."""
+
+    def __init__(self, options, tools):
+        super().__init__(options, tools)
+        self.left = None
+
+    async def judge(self, mail):
+        self.left = self.left or self.open_()
+        return []
+
+
+class LeavesATask(Leaves):
+    def open_(self):
+        return asyncio.create_task(asyncio.sleep(60), name="left")
+
+
+class LeavesAThread(Leaves):
+    def open_(self):
+        self.end = threading.Event()
+        thread = threading.Thread(target=self.end.wait, name="left")
+        thread.start()
+        return thread
+
+
+class LeavesASocket(Leaves):
+    def open_(self):
+        return socket.socket()
+
+
+class LeavesAProcess(Leaves):
+    def open_(self):
+        return subprocess.Popen(["sleep", "60"])
+
+
 @pytest.mark.parametrize(
     ("engine", "fault"),
     [
+        (LeavesATask, "leaves behind after close(): task left"),
+        (LeavesAThread, "leaves behind after close(): thread left"),
+        (LeavesASocket, "leaves behind after close(): file "),
+        (LeavesAProcess, "leaves behind after close(): process "),
+    ],
+)
+async def test_what_is_left_behind_is_found(engine, fault):
+    made = []
+    faults = await contract_faults(lambda: made.append(engine(EngineOptions(), pretend_tools())) or made[0])
+    left = made[0].left
+    for end in ("cancel", "close", "kill"):
+        getattr(left, end, lambda: None)()
+    if engine is LeavesAProcess:
+        left.wait()
+    if engine is LeavesAThread:
+        made[0].end.set()
+        left.join()
+    assert [found for found in faults if found.startswith(fault)], faults
+
+
+@pytest.mark.parametrize(
+    ("engine", "fault"),
+    [
+        (Computes, "on a large letter: computes for "),
         (Blocks, "blocks the event loop for"),
         (GoesOn, "goes on after it was cancelled"),
         (Raises, "on not UTF-8: UnicodeEncodeError"),
