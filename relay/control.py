@@ -32,6 +32,10 @@ class NotFound(LookupError):
     """Nothing has this identifier."""
 
 
+class Unusable(ValueError):
+    """What was asked for cannot be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What applying a tenant file did, by the tenants' names."""
@@ -147,6 +151,18 @@ def quarantine_release(config: Path, entry_id: str) -> Release:
         except StoreFailed as error:  # it is released all the same: a second time would deliver it twice
             return Release(told, all(reply.positive for reply in said.values()), error.detail)
     return Release(told, all(reply.positive for reply in said.values()))
+
+
+def engine_new(name: str, folder: Path) -> list[Path]:
+    """Write the package of a new engine into the new folder; its files. Raises Unusable, OSError."""
+    from verdicts import skeletons  # noqa: PLC0415 - only this needs it
+
+    try:
+        return skeletons.write(name, folder)
+    except ValueError as error:
+        raise Unusable(str(error)) from None
+    except FileExistsError:
+        raise Unusable(f"{folder} is there already") from None
 
 
 @contextmanager

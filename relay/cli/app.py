@@ -1,4 +1,4 @@
-"""The commands at the top: serve, check, demo, and the groups tenant, scans, quarantine."""
+"""The commands at the top: serve, check, demo, and the groups tenant, scans, quarantine, engine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from relay import __version__
-from relay.cli import quarantine, scans, tenant
+from relay.cli import engine, quarantine, scans, tenant
 from relay.cli.options import Config
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(scans.app, name="scans")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(engine.app, name="engine")
 
 
 def _version(asked: bool) -> None:

@@ -72,12 +72,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, kee
 def complaint(error: Exception) -> str | None:
     """What to tell people of an error that is not a mistake in the program; None for one that is."""
     from config.load import ConfigProblems  # noqa: PLC0415
-    from relay.control import NotFound  # noqa: PLC0415
+    from relay.control import NotFound, Unusable  # noqa: PLC0415
     from relay.errors import ConfigurationError, SluiceError  # noqa: PLC0415
 
     if isinstance(error, ConfigProblems | ConfigurationError):
         return clean_lines(str(error))
-    if isinstance(error, NotFound | SluiceError | OSError):
+    if isinstance(error, NotFound | Unusable | SluiceError | OSError):
         return f"sluice: {clean_lines(str(error))}"
     return None
 

@@ -1,10 +1,9 @@
-import importlib
 import re
 import tomllib
 from pathlib import Path
 
 from verdicts import contract
-from verdicts.kit import pretend_tools
+from verdicts.skeletons import SKELETON
 
 README = (Path(contract.__file__).parent / "README.md").read_text()
 
@@ -13,15 +12,19 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-async def test_the_example_engine_works_as_written(tmp_path, monkeypatch):
+def test_the_example_is_what_the_command_writes():
     engine, its_test = blocks("python")
     entry, configuration = map(tomllib.loads, blocks("toml"))
-    (tmp_path / "early_bird.py").write_text(engine)
-    (tmp_path / "early_bird_test.py").write_text(its_test)
-    monkeypatch.syspath_prepend(tmp_path)
-    await importlib.import_module("early_bird_test").test_early_bird()
-    module, _, name = entry["project"]["entry-points"]["sluice.engines"]["early_bird"].partition(":")
-    engine_class = getattr(importlib.import_module(module), name)
-    options = engine_class.Options.model_validate(configuration["engines"]["early_bird"])
-    engine_class(options, pretend_tools())
-    assert options.deadline == 2.0
+    assert engine == (SKELETON / "early_bird.py").read_text()
+    assert its_test == (SKELETON / "test_early_bird.py").read_text()
+    project = tomllib.loads((SKELETON / "pyproject.toml").read_text())["project"]
+    assert entry["project"]["entry-points"] == project["entry-points"]
+    assert configuration in map(
+        tomllib.loads, re.findall(r"```toml\n(.*?)```", (SKELETON / "README.md").read_text(), re.DOTALL)
+    )
+
+
+def test_the_commands_are_what_the_package_says():
+    said = (SKELETON / "README.md").read_text()
+    assert "pip install '.[test]'" in README
+    assert "pip install '.[test]'" in said
