@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self
 
 from verdicts.fields import Fields
+from verdicts.lists import Lists
 from verdicts.origin import Origin
 from verdicts.parts import Part, Structure
 from verdicts.reading import Reading
@@ -98,6 +99,8 @@ class Profile(NamedTuple):
     domains: tuple[str, ...] = ()
     """Its protected domains, as lower-case A-labels."""
     people: tuple[Person, ...] = ()
+    lists: Lists = Lists()
+    """Whom and what it allows and blocks."""
 
 
 NOBODY = Profile()
