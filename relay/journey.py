@@ -99,7 +99,7 @@ class Journey:
             return now.account.sunk(replies.ACCEPTED)
         look_at_header(draft, now.rooms.max_header_bytes)
         tenant = now.route.tenant
-        mail = Mail(now.session, now.envelope, draft, tenant.name)
+        mail = Mail(now.session, now.envelope, draft, tenant.name, now.route.profile)
         proven = prove(now, mail, tenant)
         with now.account.stage("judge"):
             judgement = await judge(now.rooms, mail, self._wanted)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from relay.tenants.hops import NextHop
 from relay.tenants.model import Domain, Tenant
 from relay.tenants.names import a_label
+from verdicts.lists import Lists
+from verdicts.mail import NOBODY, Person, Profile
 
 _LONGEST = 4096
 """Characters of an address beyond which it is not looked at; a command line may be long, an address may not."""
@@ -17,6 +19,8 @@ class Route:
 
     tenant: Tenant
     domain: Domain
+    profile: Profile = NOBODY
+    """What engines are told of the tenant."""
 
     @property
     def hop(self) -> NextHop:
@@ -32,6 +36,13 @@ class Route:
         return hash((self.tenant.name, self.hop))
 
 
+def profile(tenant: Tenant) -> Profile:
+    """What engines are told of `tenant`; of its domains those that are proved to be its own."""
+    domains = tuple(domain.name for domain in tenant.domain if domain.verified)
+    people = tuple(Person(person.name, person.addresses) for person in tenant.person)
+    return Profile(domains, people, Lists(entry.compiled() for entry in tenant.list))
+
+
 class Directory:
     """All protected domains. Never changed: a reload makes a new one."""
 
@@ -39,9 +50,10 @@ class Directory:
         """Raises ValueError when a verified domain belongs to two tenants."""
         self._routes: dict[str, Route] = {}
         for tenant in tenants:
+            known = profile(tenant)
             for domain in tenant.domain:
                 if domain.verified:
-                    self._add(Route(tenant, domain))
+                    self._add(Route(tenant, domain, known))
 
     def _add(self, route: Route) -> None:
         if self._routes.setdefault(route.domain.name, route) is not route:

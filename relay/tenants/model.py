@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     ValidationError,
@@ -18,16 +16,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from relay.policy.model import Policy
 from relay.tenants.hops import NextHop
-from relay.tenants.names import a_label
-
-
-def _domain(name: str) -> str:
-    try:
-        return a_label(name)
-    except ValueError as error:
-        raise ValueError(
-            f'{error}: must read like "acme.example", without a dot at the end; a sub-domain needs its own entry'
-        ) from error
+from relay.tenants.lists import Entry, Person
+from relay.tenants.table import DomainName, Table
 
 
 def _next_hop(value: object) -> NextHop:
@@ -60,14 +50,7 @@ def _guid(value: str) -> str:
         raise ValueError('must be a GUID, for example "2b6e8f4a-9c1d-4f3b-8a57-d0c4e1f2a3b5"') from None
 
 
-DomainName = Annotated[str, AfterValidator(_domain)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Domain(_Table):
+class Domain(Table):
     """[[tenant.domain]]: one protected domain."""
 
     name: DomainName
@@ -84,7 +67,7 @@ def _some(domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
     return domains
 
 
-class Tenant(_Table):
+class Tenant(Table):
     """[[tenant]]: one customer, with its domains."""
 
     name: str = Field(max_length=100, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._ -]*[A-Za-z0-9])?$")
@@ -104,9 +87,13 @@ class Tenant(_Table):
     """What spam, malicious, suspicious and unscanned lead to."""
     domain: Annotated[tuple[Domain, ...], AfterValidator(_some)]
     """The protected domains."""
+    person: tuple[Person, ...] = Field((), max_length=1_000)
+    """Whose names attackers like to use."""
+    list: tuple[Entry, ...] = Field((), max_length=10_000)
+    """Senders, networks, attachments and links that are allowed or blocked."""
 
 
-class TenantFile(_Table):
+class TenantFile(Table):
     """A whole tenant file. Names of tenants are unique, and a domain belongs to one tenant."""
 
     tenant: tuple[Tenant, ...]
