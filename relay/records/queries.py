@@ -1,6 +1,6 @@
 """Questions to the records. They block, and raise StoreFailed."""
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from relay.records.model import Record, from_row
 from relay.records.schema import scans as table
@@ -8,6 +8,8 @@ from relay.records.store import Store
 
 MOST = 10_000
 """Records that one question may bring."""
+COUNTED = 1000
+"""Messages of one sender that are counted: whoever has sent so many is well known."""
 CHUNK = 1000
 """Rows deleted in one transaction, so that writers need not wait long."""
 
@@ -28,6 +30,13 @@ def scan(store: Store, record_id: str) -> Record | None:
     with store.reading() as connection:
         row = connection.execute(select(table).where(table.c.id == record_id)).mappings().first()
     return None if row is None else from_row(row)
+
+
+def delivered(store: Store, tenant: str, sender: str) -> int:
+    """How many messages of the envelope sender were delivered to the tenant, unmarked; COUNTED at most."""
+    known = select(table.c.id).where(table.c.tenant == tenant, table.c.sender == sender, table.c.outcome == "delivered")
+    with store.reading() as connection:
+        return connection.execute(select(func.count()).select_from(known.limit(COUNTED).subquery())).scalar_one()
 
 
 def expire(store: Store, before: float) -> int:

@@ -33,6 +33,7 @@ scans = Table(
     Column("seconds", JSON, nullable=False),
     Index("scans_at", "at"),
     Index("scans_tenant_at", "tenant", "at"),
+    Index("scans_tenant_sender", "tenant", "sender", "outcome"),
 )
 
 tenants = Table(

@@ -20,7 +20,7 @@ def test_the_migrations_lead_to_the_schema(store) -> None:
     with store.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == "0001"
+        assert context.get_current_revision() == "0002"
 
 
 def test_migrating_again_changes_nothing(store, url) -> None:
