@@ -37,7 +37,7 @@ from relay.tenants.model import Tenant
 from relay.tls import Certificates, client_context
 from relay.tools import SystemClock, Toolbox
 from verdicts import registry
-from verdicts.contract import Tools
+from verdicts.contract import History, Tools
 from verdicts.panel import Panel
 
 log = structlog.get_logger("assembly")
@@ -134,10 +134,12 @@ def directory(store: Store) -> tuple[int, Directory]:
         raise ConfigurationError([f"stored tenants: {error}"]) from error
 
 
-def rooms(settings: Settings, known: Directory, quarantine: Folder, record: Callable[[Record], None]) -> Rooms:
+def rooms(
+    settings: Settings, known: Directory, quarantine: Folder, record: Callable[[Record], None], history: History
+) -> Rooms:
     """What a message passes. Raises ConfigurationError."""
     resolver = Resolver(settings.dns.servers, settings.dns.timeout)
-    toolbox = Toolbox(resolver)
+    toolbox = Toolbox(resolver, history)
     tracer = Tracer(trace_key(settings.node.state), settings.node.name)
     engines = panel(settings, toolbox.tools)
     return Rooms(

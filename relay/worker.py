@@ -25,9 +25,11 @@ from relay.observe.health import Health
 from relay.observe.lag import watch as watch_lag
 from relay.quarantine.folder import Folder
 from relay.records import queries, tenants
+from relay.records.history import History
 from relay.records.store import Store
 from relay.records.writer import Writer
 from relay.rooms import Rooms
+from relay.tools import SystemClock
 
 log = structlog.get_logger("worker")
 
@@ -73,6 +75,7 @@ class Worker:
         self._store = Store(settings.records_url)
         await asyncio.to_thread(self._store.migrate)
         self._writer = Writer(self._store, settings.records.backlog)
+        self._history = History(self._store, SystemClock())
         self._folder = Folder(settings.quarantine_folder)
         self._revision, self._rooms = await self._build(settings)
         self._listener = Listener(
@@ -84,7 +87,7 @@ class Worker:
 
     async def _build(self, settings: Settings) -> tuple[int, Rooms]:
         revision, directory = await asyncio.to_thread(assembly.directory, self._store)
-        return revision, assembly.rooms(settings, directory, self._folder, self._writer.put)
+        return revision, assembly.rooms(settings, directory, self._folder, self._writer.put, self._history)
 
     def _signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -209,6 +212,7 @@ class Worker:
         metrics.share()
         await asyncio.to_thread(self._writer.close, 5.0)
         self._folder.close()
+        self._history.close()
         self._store.close()
         log.info("stopped")
 
