@@ -39,6 +39,9 @@ class Finding(NamedTuple):
     """Added up over all engines and held against the tenant's thresholds."""
     detail: str = ""
     """For people: at most a line, no secrets; cut to 500 characters when it is recorded."""
+    allows: bool = False
+    """Whether the tenant has allowed this message: policy then lets it pass although others find it suspicious or spam,
+    never although it is malicious. Only for what nobody can imitate: see `engines/lists.py`."""
 
 
 class Outcome(enum.StrEnum):

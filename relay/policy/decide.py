@@ -9,6 +9,10 @@ that the sum reaches. The worse of the two counts, severity first. Then:
     suspicious      suspicious              the stricter action of unscanned and suspicious
     clean           clean                   unscanned
 
+A finding that allows (the tenant's own word, on mail that is proved to be whose it says) turns spam and suspicious into
+clean before that, whether by severity or by weight. It changes nothing of malicious, and nothing of what is unscanned;
+and it counts only of an engine that has answered.
+
 The stricter action of two is the later one in STRICTNESS; of two that are equal, unscanned is the one named.
 """
 
@@ -17,7 +21,7 @@ import math
 from typing import NamedTuple
 
 from relay.policy.model import Action, Policy
-from verdicts.contract import Judgement, Severity
+from verdicts.contract import Judgement, Outcome, Severity
 
 STRICTNESS = (Action.DELIVER, Action.MARK, Action.DEFER, Action.QUARANTINE, Action.REFUSE)
 """Deferring is stricter than a mark, for what is missing may turn out to be malicious; quarantine and refusal are
@@ -44,6 +48,7 @@ _BY_SEVERITY = {
     Severity.SPAM: Category.SPAM,
     Severity.MALICIOUS: Category.MALICIOUS,
 }
+_ALLOWABLE = (Category.SPAM, Category.SUSPICIOUS)
 _SEVERITIES = {held: severity for severity, held in _BY_SEVERITY.items()}
 
 
@@ -110,12 +115,24 @@ def _cases(judgement: Judgement, policy: Policy) -> list[_Case]:
     found, weighed = _by_severity(judgement), _by_weight(judgement, policy)
     if weighed is not _CLEAN and _SEVERITIES[weighed.category] > _SEVERITIES[found.category]:
         found = weighed
+    if found.category in _ALLOWABLE:
+        found = _allowed(judgement, found)
     unanswered = judgement.unanswered
     if found.category is Category.MALICIOUS or not unanswered:
         return [found]
     missing = unanswered[0]
     unscanned = _Case(Category.UNSCANNED, f"{missing.engine[:_NAME_LIMIT]} {missing.outcome}")
-    return [unscanned] if found is _CLEAN else [unscanned, found]
+    return [unscanned] if found.category is Category.CLEAN else [unscanned, found]
+
+
+def _allowed(judgement: Judgement, found: _Case) -> _Case:
+    """What is left of spam or suspicious where a finding allows it."""
+    for verdict in judgement.verdicts:
+        for finding in verdict.findings:
+            if finding.allows and verdict.outcome is Outcome.ANSWERED:
+                name = f"{verdict.engine[:_NAME_LIMIT]}/{finding.name[:_NAME_LIMIT]}"
+                return _Case(Category.CLEAN, f"{name} allows {found.category}, {found.rule}")
+    return found
 
 
 def _by_severity(judgement: Judgement) -> _Case:

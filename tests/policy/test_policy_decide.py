@@ -23,6 +23,8 @@ FAILED = Verdict("clamav", Outcome.FAILED, reason="refused")
 UNSCANNED = Verdict("clamav", Outcome.UNSCANNED, reason="too large")
 UNSCANNED_SPAM = Verdict("clamav", Outcome.UNSCANNED, (Finding("Heuristic", Severity.SPAM),))
 UNSCANNED_MALICIOUS = Verdict("clamav", Outcome.UNSCANNED, (Finding("Virus", Severity.MALICIOUS),))
+LISTED = answered(Finding("LIST_ALLOW", allows=True), engine="lists")
+UNSCANNED_LISTED = Verdict("lists", Outcome.UNSCANNED, LISTED.findings)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,18 @@ UNSCANNED_MALICIOUS = Verdict("clamav", Outcome.UNSCANNED, (Finding("Virus", Sev
         ((UNSCANNED_SPAM,), "defer", "unscanned", "unscanned: clamav unscanned"),
         ((FAILED, MALICIOUS, LATE), "quarantine", "malicious", "malicious: severity of clamav/Win.Test.EICAR_HDB-1"),
         ((UNSCANNED_MALICIOUS,), "quarantine", "malicious", "malicious: severity of clamav/Virus"),
+        ((LISTED,), "deliver", "clean", "clean: nothing found"),
+        ((SPAM, LISTED), "deliver", "clean", "clean: lists/LIST_ALLOW allows spam, severity of rspamd/GTUBE"),
+        (
+            (LISTED, SUSPICIOUS),
+            "deliver",
+            "clean",
+            "clean: lists/LIST_ALLOW allows suspicious, severity of rspamd/ODD",
+        ),
+        ((SPAM, LISTED, MALICIOUS), "quarantine", "malicious", "malicious: severity of clamav/Win.Test.EICAR_HDB-1"),
+        ((SPAM, LISTED, LATE), "defer", "unscanned", "unscanned: links late"),
+        ((LISTED, FAILED), "defer", "unscanned", "unscanned: clamav failed"),
+        ((SPAM, UNSCANNED_LISTED), "defer", "unscanned", "unscanned: lists unscanned"),
     ],
 )
 def test_the_default_policy(verdicts, action, held, rule):
@@ -84,6 +98,22 @@ def test_weights_are_held_against_thresholds(weight, held, rule):
     policy = Policy(suspicious_weight=2, spam_weight=6, malicious_weight=15)
     decision = decide(Judgement((answered(Finding("a", weight=weight - 1), Finding("b", weight=1)),)), policy)
     assert (decision.category, decision.rule) == (Category(held), rule)
+
+
+def test_what_is_allowed_is_clean_whatever_it_weighs_until_that_is_malicious():
+    heavy = answered(Finding("a", weight=7))
+    assert category(Judgement((heavy, LISTED)), Policy(spam_weight=6)) is Category.CLEAN
+    assert category(Judgement((heavy, LISTED)), Policy(malicious_weight=6)) is Category.MALICIOUS
+
+
+def test_an_allowed_message_is_not_held_for_spam_when_unscanned_mail_is_delivered():
+    policy = Policy(spam="refuse", unscanned="mark")
+    assert decide(Judgement((SPAM, LISTED, LATE)), policy).action is Action.MARK
+    assert decide(Judgement((SPAM, UNSCANNED_LISTED)), policy).action is Action.REFUSE
+
+
+def test_observing_tells_that_an_allowed_message_would_have_been_delivered():
+    assert decide(Judgement((SPAM, LISTED)), Policy(observe=True)).would is Action.DELIVER
 
 
 def test_weights_of_all_engines_add_up_and_may_be_negative():
@@ -131,7 +161,7 @@ def test_a_rule_has_no_endless_names():
     assert len(decide(Judgement((long,)), Policy()).rule) < 200
 
 
-findings = st.builds(Finding, st.text(max_size=5), st.sampled_from(Severity), st.floats())
+findings = st.builds(Finding, st.text(max_size=5), st.sampled_from(Severity), st.floats(), st.just(""), st.booleans())
 verdicts = st.builds(
     Verdict, st.sampled_from(["a", "b"]), st.sampled_from(Outcome), st.lists(findings, max_size=3).map(tuple)
 )
@@ -155,6 +185,17 @@ weighing_policies = st.builds(
 )
 
 
+def allowed(judgement: Judgement) -> str:
+    """The finding that allows."""
+    names = [
+        f"{verdict.engine}/{finding.name}"
+        for verdict in judgement.verdicts
+        for finding in verdict.findings
+        if finding.allows and verdict.outcome is Outcome.ANSWERED
+    ]
+    return names[0] if names else ""
+
+
 @given(st.lists(verdicts, max_size=4), policies)
 def test_nothing_fails_open(given_verdicts, policy):
     judgement = Judgement(tuple(given_verdicts))
@@ -164,7 +205,7 @@ def test_nothing_fails_open(given_verdicts, policy):
         assert action is policy.malicious
     else:
         needed = [policy.unscanned] if judgement.unanswered else []
-        needed += [policy.spam] if judgement.severity is Severity.SPAM else []
+        needed += [policy.spam] if judgement.severity is Severity.SPAM and not allowed(judgement) else []
         assert all(STRICTNESS.index(action) >= STRICTNESS.index(other) for other in needed)
 
 
@@ -187,6 +228,8 @@ def decided_naively(judgement: Judgement, policy: Policy) -> Decision:
         if threshold is not None and weight >= threshold and level > max(found)[0]:
             found.append((level, f"weight {weight:g} >= {threshold:g}"))
     level, rule = found[-1]
+    if level in {1, 2} and allowed(judgement):
+        level, rule = 0, f"{allowed(judgement)} allows {order[level]}, {rule}"
     cases = [(order[level], rule)]
     if judgement.unanswered and level < 3:
         missing = judgement.unanswered[0]
