@@ -14,9 +14,11 @@ from urllib.parse import unquote_to_bytes
 MAX_VALUE_BYTES = 4_096
 """Of one field; a file name of 255 characters in RFC 2231's escapes has under 3,100."""
 
+ENCODED_WORDS = 64
+"""That are decoded in one text; a file name of 255 characters has some twenty."""
+
 _FILENAME_CHARACTERS = 255
 _SEGMENTS = 100
-_ENCODED_WORDS = 64  # a file name of 255 characters has some twenty
 _PARAMETER = re.compile(rb';\s*+([^\s=;"]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"?+|([^;]*+))', re.DOTALL)
 _QUOTED_OR_COMMENT = re.compile(rb'("(?:[^"\\]|\\.)*+"?+)|\((?:[^()\\]|\\.)*+\)', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
@@ -43,7 +45,7 @@ class Parameters(NamedTuple):
     def text(self, name: str) -> str | None:
         """One parameter's value for people, decoded by RFC 2231 or RFC 2047; control characters are dropped."""
         value, charset = self._extended(name)
-        text = _decoded(value, charset or "utf-8") if value else _words(_decoded(self.value(name), "utf-8"))
+        text = _decoded(value, charset or "utf-8") if value else words(_decoded(self.value(name), "utf-8"))
         return "".join(filter(str.isprintable, text))[:_FILENAME_CHARACTERS] or None
 
     def ambiguous(self, name: str) -> bool:
@@ -121,9 +123,9 @@ def _decoded(value: bytes, charset: str) -> str:
         return value.decode("utf-8", "replace")
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
     """Encoded words decoded (RFC 2047 section 2), wherever they stand."""
-    return _WORD.sub(_word, text, _ENCODED_WORDS) if "=?" in text else text
+    return _WORD.sub(_word, text, ENCODED_WORDS) if "=?" in text else text
 
 
 def _word(match: re.Match[str]) -> str:
