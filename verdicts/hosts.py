@@ -1,0 +1,152 @@
+"""Host names of URLs, as browsers read them, and the domain that somebody registered.
+
+Sources: WHATWG URL Standard, sections 3.5 (host parsing), 3.6 (IPv4 in every spelling) and 4.4; UTS 46 (mapping of
+names that are not ASCII); the public suffix list, private section included, as the wheel of publicsuffixlist brings it.
+"""
+
+import ipaddress
+import re
+import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import idna
+from publicsuffixlist import PublicSuffixList
+
+MAX_NAME = 253
+"""Characters of a host name (RFC 1035 section 2.3.4)."""
+
+_MAX_TEXT = 1_024  # percent-encoding makes names longer
+_MAX_LABEL = 63
+_PLAIN = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+_FORBIDDEN = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
+_NUMBER = re.compile(r"0x[0-9a-f]{0,60}|[0-9]{1,60}")
+_DOTTED = re.compile(r"(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])(?:\.(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])){3}")
+_SUFFIXES = PublicSuffixList()  # takes some 60 ms, so before there is mail
+
+
+class Host(NamedTuple):
+    """Where a URL leads."""
+
+    name: str
+    """Lower-case A-labels without a dot at the end; or an IP address in its one canonical spelling."""
+    address: bool = False
+    """Whether it is an IP address."""
+    odd: bool = False
+    """Whether it was spelled to hide what it is: percent-encoded, wide or invisible letters, an address
+    that is not in its usual form."""
+
+
+@lru_cache(maxsize=4_096)
+def read_host(text: str) -> Host | None:
+    """The host that a browser goes to for `text`, the part of a URL between "@" and port; None when it is none."""
+    if not text or len(text) > _MAX_TEXT:
+        return None
+    encoded = "%" in text
+    if encoded:
+        text = unquote(text, errors="replace")
+    if text.startswith("["):
+        return _ipv6(text, encoded)
+    name = _mapped(text)
+    if not name or len(name) > MAX_NAME or _FORBIDDEN.search(name):
+        return None
+    last = name.rpartition(".")[2]
+    if _NUMBER.fullmatch(last):
+        return _ipv4(name, encoded or not text.isascii())
+    hidden = encoded or (not text.isascii() and "xn--" not in name)
+    return Host(name, odd=hidden) if all(0 < len(label) <= _MAX_LABEL for label in name.split(".")) else None
+
+
+def _mapped(text: str) -> str:
+    """In lower-case A-labels, without dots at the end."""
+    name = text.lower().rstrip(".")
+    if _PLAIN.fullmatch(name):
+        return name
+    if not name.isascii():
+        name = _compatible(text).rstrip(".")
+    return ".".join(map(_a_label, name.split(".")))
+
+
+def _compatible(text: str) -> str:
+    """By UTS 46; what it forbids is only folded, as registries and browsers differ on it."""
+    try:
+        return idna.uts46_remap(text, std3_rules=False, transitional=False)
+    except (idna.IDNAError, ValueError):
+        return unicodedata.normalize("NFKC", text).lower().replace("\u3002", ".")
+
+
+def _a_label(label: str) -> str:
+    if label.isascii() or len(label) > _MAX_LABEL:
+        return label
+    try:
+        return "xn--" + label.encode("punycode").decode("ascii")
+    except UnicodeError:  # half a surrogate pair
+        return ""
+
+
+def unicode_name(name: str) -> str:
+    """A-labels as people see them; a label that is none stays."""
+    return ".".join(map(_u_label, name.split("."))) if "xn--" in name else name
+
+
+def _u_label(label: str) -> str:
+    if not label.startswith("xn--") or len(label) > _MAX_LABEL:
+        return label
+    try:
+        return label[4:].encode("ascii").decode("punycode")
+    except ValueError:
+        return label
+
+
+def _ipv6(text: str, odd: bool) -> Host | None:
+    try:
+        address = ipaddress.IPv6Address(text.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    inner = address.ipv4_mapped
+    return Host(str(inner), address=True, odd=True) if inner else Host(str(address), address=True, odd=odd)
+
+
+def _ipv4(name: str, odd: bool) -> Host | None:
+    """Up to four numbers, each decimal, octal ("017") or hexadecimal ("0xf"), the last of which fills the rest."""
+    parts = name.split(".")
+    if len(parts) > 4 or not all(map(_NUMBER.fullmatch, parts)):
+        return None
+    try:
+        *leading, last = map(_number, parts)
+    except ValueError:
+        return None
+    if any(number > 255 for number in leading) or last >= 256 ** (4 - len(leading)):
+        return None
+    value = last + sum(number << 8 * (3 - place) for place, number in enumerate(leading))
+    return Host(str(ipaddress.IPv4Address(value)), address=True, odd=odd or not _DOTTED.fullmatch(name))
+
+
+def _number(text: str) -> int:
+    if text.startswith("0x"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8 if text.startswith("0") else 10)
+
+
+@lru_cache(maxsize=4_096)
+def registered(name: str) -> str:
+    """The part of a name, in A-labels, that somebody registered: "acme.co.uk" of "www.acme.co.uk".
+
+    A name that is a public suffix itself, or an IP address, stays as it is.
+    """
+    if ":" in name or _DOTTED.fullmatch(name):
+        return name
+    return _SUFFIXES.privatesuffix(name) or name
+
+
+@lru_cache(maxsize=4_096)
+def core(name: str) -> str:
+    """The label that was chosen: "acme" of "www.acme.co.uk"."""
+    return registered(name).partition(".")[0]
+
+
+@lru_cache(maxsize=4_096)
+def has_known_suffix(name: str) -> bool:
+    """Whether a name ends in a suffix of the public suffix list, and is longer."""
+    return _SUFFIXES.privatesuffix(name, accept_unknown=False) is not None
