@@ -1,0 +1,1 @@
+"""What engines say to servers of other makers, and hear from them."""
