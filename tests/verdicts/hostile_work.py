@@ -55,7 +55,7 @@ def eat_in_c():
     return bool(libc.malloc(ctypes.c_size_t(2_000_000_000)))
 
 
-def segfault():
+def crash():
     ctypes.string_at(0)
 
 

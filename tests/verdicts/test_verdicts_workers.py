@@ -101,7 +101,7 @@ async def test_too_much_memory_is_told_and_the_process_replaced():
         assert await some.run(hostile_work.who, seconds=10) != pid
 
 
-@pytest.mark.parametrize(("function", "reason"), [("segfault", "SIGSEGV"), ("leave", "ended early")])
+@pytest.mark.parametrize(("function", "reason"), [("crash", "SIGSEGV"), ("leave", "ended early")])
 async def test_a_crash(function, reason):
     async with workers() as some:
         with pytest.raises(Unfinished, match=reason):
@@ -178,7 +178,8 @@ async def test_waiting_for_a_turn_is_not_being_slow():
         runs = [some.run(hostile_work.sleep_for, 0.3, seconds=0.9) for _ in range(8)]  # 1.2 seconds for the last
         assert await asyncio.gather(*runs) == [None] * 8
         pids = await asyncio.gather(*(some.run(hostile_work.who, seconds=10) for _ in range(8)))
-        assert len(set(pids)) == 2
+        assert len(set(pids)) <= 2
+        assert len(some._alive) == 2
 
 
 async def test_cancelled_while_it_waits_for_a_turn():
