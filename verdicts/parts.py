@@ -68,6 +68,11 @@ class Part:
         return named or (self._content.text("name") if self._content.values else None)
 
     @property
+    def charset(self) -> str:
+        """What its Content-Type says, in lower case; empty without one."""
+        return (self._content.text("charset") or "").lower() if self._content.values else ""
+
+    @property
     def raw(self) -> memoryview:
         """Its body as it was sent."""
         return memoryview(self.source)[self.start : self.end]

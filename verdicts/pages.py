@@ -1,0 +1,105 @@
+"""The links of HTML: attributes that lead somewhere, what people see, and what is written out anywhere else."""
+
+from collections.abc import Iterator
+
+from verdicts.gathering import TURN, Found
+from verdicts.markup import Kind, Markup
+from verdicts.prose import READABLE, WRITTEN_OUT, Prose
+from verdicts.urls import Url, read_url
+
+_SHOWN = 300  # characters of an anchor's text
+_LEADING = frozenset(
+    (
+        "action", "background", "cite", "data", "data-saferedirecturl", "formaction", "href", "imagesrcset", "longdesc",
+        "manifest", "originalsrc", "ping", "poster", "src", "srcset", "xlink:href",
+    )
+)  # fmt: skip
+_INLINE = frozenset(
+    (
+        "b", "big", "code", "em", "font", "i", "ins", "mark", "s", "small", "span", "strike", "strong", "sub", "sup",
+        "u", "wbr",
+    )
+)  # fmt: skip
+
+
+class Page:
+    """HTML that comes in pieces.
+
+    It is read twice: by its markup, and for URLs that are written out anywhere: in scripts, comments and broken tags.
+    """
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+        self._anywhere = Prose(WRITTEN_OUT)
+        self._seen = _Seen(found)
+
+    def feed(self, piece: str, over: bool = False) -> Iterator[None]:
+        """Read on; yields when it is others' turn. Raises LimitError."""
+        for text in self._anywhere.feed(piece, over):
+            self._found.add(text, "html")
+        yield from self._seen.feed(piece, over)
+
+
+class _Seen:
+    """What the markup says: attributes that lead somewhere, and text that claims to."""
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+        self._markup = Markup()
+        self._prose = Prose(READABLE)
+        self._visible: list[str] = []
+        self._base: Url | None = None
+        self._targets: list[str] = []
+        self._anchor: list[str] = []
+        self._shown = ""
+
+    def feed(self, piece: str, over: bool) -> Iterator[None]:
+        for number, (kind, name, text) in enumerate(self._markup.feed(piece, over)):
+            self._hear(kind, name, text)
+            if number % TURN == TURN - 1:
+                yield
+        if over:
+            self._leave()
+        for text in self._prose.feed("".join(self._visible), over):
+            self._found.add(text, "html")
+        self._visible.clear()
+
+    def _hear(self, kind: Kind, name: str, text: str) -> None:
+        if kind is Kind.TEXT:
+            self._visible.append(text)
+            self._shown += text[: _SHOWN - len(self._shown)] if self._anchor else ""
+        elif kind is Kind.ATTRIBUTE:
+            self._attribute(name, text)
+        elif kind is Kind.OPEN:
+            self._tag = name
+            self._targets = []
+        if kind in (Kind.OPEN, Kind.CLOSE) and name not in _INLINE:
+            self._visible.append("\n")
+            if name == "a":
+                self._leave()
+        if kind is Kind.END and name == "a":
+            self._anchor = self._targets
+
+    def _attribute(self, name: str, value: str) -> None:
+        if name == "content":
+            _, refreshed, value = value.partition("=")
+            value = value.strip(" '\"") if refreshed else ""
+        elif name not in _LEADING:
+            return
+        if name.endswith("srcset"):
+            for candidate in value.split(","):
+                self._found.add(candidate.split()[0] if candidate.split() else "", "html", self._base)
+            return
+        if self._tag == "base" and name == "href":
+            self._base = self._base or read_url(value)
+        self._found.add(value, "html", self._base)
+        if self._tag == "a" and name.endswith("href"):
+            self._targets.append(value)
+
+    def _leave(self) -> None:
+        """The end of an anchor's text."""
+        for target in self._anchor:
+            shown = self._shown.strip()
+            if shown and "." in shown:
+                self._found.add(target, "html", self._base, shown)
+        self._anchor, self._shown = [], ""
