@@ -22,8 +22,8 @@ _RULES = r"""
 use_bayes 0
 use_auto_welcomelist 0
 dns_available no
-header __SLUICE_HOST X-Spam-Relays-External =~ /^\[ ip=203\.0\.113\.9 rdns=mail\.sender\.example helo=helo\.sender\.example /
-header __SLUICE_SIX X-Spam-Relays-External =~ /^\[ ip=2001:db8::9 rdns= helo=helo\.sender\.example /
+header __SLUICE_HOST X-Spam-Relays-External =~ /^\[ ip=203\.0\.113\.9 rdns=mail\.sender\.example helo=helo\.sender\./
+header __SLUICE_SIX X-Spam-Relays-External =~ /^\[ ip=2001:db8::9 rdns= helo=helo\.sender\./
 header __SLUICE_SENDER EnvelopeFrom =~ /^ann\@sender\.example$/
 header SLUICE_BOUNCE EnvelopeFrom =~ /^$/
 meta SLUICE_FACTS __SLUICE_HOST && __SLUICE_SENDER

@@ -45,7 +45,8 @@ class Connection:
         """Send all of them; others get their turn after each. Raises OSError."""
         loop = asyncio.get_running_loop()
         for piece in pieces:
-            await loop.sock_sendall(self._socket, piece)
+            if piece:
+                await loop.sock_sendall(self._socket, piece)
             await asyncio.sleep(0)  # what the socket takes at once lets nobody else in
 
     def end(self) -> None:
