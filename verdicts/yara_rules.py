@@ -1,0 +1,182 @@
+"""YARA rules: found in folders, compiled, and compiled again when they change.
+
+A file is a namespace of its own, as two vendors may call a rule the same. A rule's metadata may give `severity`, in the
+contract's words, `weight` and `description`. Conditions may use the variables in `VARIABLES`.
+Compiling takes seconds for thousands of rules, and the interpreter's lock: it happens in a process of its own.
+"""
+
+import asyncio
+import functools
+import hashlib
+import io
+import logging
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import yara_x
+
+from verdicts import outside
+from verdicts.contract import Clock, Severity
+
+VARIABLES: dict[str, str | int] = {"sender": "", "recipients": 0, "tenant": "", "filename": "", "extension": ""}
+"""What conditions may use, and its value where nothing is known; `recipients` is their number, `extension` ".exe"."""
+_LOOK_SECONDS = 5.0
+_COMPILE_SECONDS = 300.0
+_MOST_WEIGHT = 1_000
+_PROGRAM = "from verdicts.yara_rules import main; main()"
+
+log = logging.getLogger("yara")
+
+
+class Compiled(NamedTuple):
+    """Rules as bytes of YARA-X, which only the same version of it can read."""
+
+    key: str
+    """Their SHA-256."""
+    rules: bytes
+
+
+def compiled(folders: Iterable[str]) -> bytes:
+    """The rules of all *.yar and *.yara files in `folders`. Raises ValueError and OSError naming the file and line."""
+    compiler = yara_x.Compiler(includes_enabled=False)  # what is included would change unnoticed
+    for name, value in VARIABLES.items():
+        compiler.define_global(name, value)
+    for folder in folders:
+        files = _files(folder)
+        if not files:
+            raise ValueError(f"{folder}: there is no *.yar or *.yara file")
+        for file in files:
+            _add(compiler, file)
+    rules = compiler.build()
+    for rule in rules:
+        _check(rule)
+    serialised = io.BytesIO()
+    rules.serialize_into(serialised)
+    return serialised.getvalue()
+
+
+def checked(folders: Iterable[str]) -> None:
+    """Raises as `compiled` does, and remembers the rules for who needs them next."""
+    _compiled_once(tuple(folders), seen(folders))
+
+
+class Rulebook:
+    """The rules in force. Changes are looked for at most every few seconds; rules that are broken change nothing."""
+
+    def __init__(self, folders: Sequence[str], clock: Clock) -> None:
+        """Compiles them, unless they were checked before; raises as `compiled` does."""
+        self.problem = ""
+        """Why what lies in the folders is not what is in force; empty when it is."""
+        self._folders = tuple(folders)
+        self._clock = clock
+        self._seen = seen(self._folders)
+        self._current = _named(_compiled_once(self._folders, self._seen))
+        self._looked = clock.monotonic()
+        self._refreshing: asyncio.Task[None] | None = None
+
+    def current(self) -> Compiled:
+        """The rules in force. Has somebody look for changes, if that was not done for some seconds."""
+        now = self._clock.monotonic()
+        if now - self._looked >= _LOOK_SECONDS and (self._refreshing is None or self._refreshing.done()):
+            self._looked = now
+            self._refreshing = asyncio.create_task(self.refresh())
+        return self._current
+
+    async def refresh(self) -> None:
+        """Look for changes now, and have them in force if they compile; the log is told of either."""
+        try:
+            found = await asyncio.to_thread(seen, self._folders)
+            if found != self._seen:
+                self._seen = found  # before it is compiled: what is broken is tried once
+                self._current = _named(await _compiled_apart(self._folders))
+                self.problem = ""
+                log.info("new YARA rules are in force")
+        except (OSError, ValueError) as error:
+            self.problem = str(error)
+            log.warning("new YARA rules are not in force: %s", self.problem)
+
+    async def close(self) -> None:
+        """Look for no more changes."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+
+
+def seen(folders: Iterable[str]) -> tuple[tuple[object, ...], ...]:
+    """What tells whether rules have changed: names, times and sizes of the files."""
+    return tuple(_state(file) for folder in folders for file in _files(folder))
+
+
+def main() -> None:
+    """Compile the rules in the folders that are the arguments, to standard output; a mistake goes to standard error."""
+    try:
+        sys.stdout.buffer.write(compiled(sys.argv[1:]))
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+
+
+def _files(folder: str) -> list[Path]:
+    return sorted(file for file in Path(folder).glob("*.yar*") if file.suffix in (".yar", ".yara"))
+
+
+def _state(file: Path) -> tuple[object, ...]:
+    try:
+        found = file.stat()
+    except OSError as error:
+        return file, error.errno
+    return file, found.st_mtime_ns, found.st_size, found.st_ino
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled_once(folders: tuple[str, ...], state: object) -> bytes:  # noqa: ARG001 - the state is for the cache
+    return compiled(folders)
+
+
+async def _compiled_apart(folders: Sequence[str]) -> bytes:
+    """As `compiled`, by another process."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-c", _PROGRAM, *folders, env=environment, stdout=PIPE, stderr=PIPE
+    )
+    try:
+        async with asyncio.timeout(_COMPILE_SECONDS):
+            rules, complaint = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    if process.returncode:
+        raise ValueError(outside.clean(complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]))
+    return rules
+
+
+def _named(rules: bytes) -> Compiled:
+    return Compiled(hashlib.sha256(rules).hexdigest(), rules)
+
+
+def _add(compiler: yara_x.Compiler, file: Path) -> None:
+    compiler.new_namespace(str(file))
+    try:
+        compiler.add_source(file.read_text("utf-8"), origin=str(file))
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not in UTF-8") from None
+    except yara_x.CompileError as error:
+        mistake = compiler.errors()[0]
+        raise ValueError(f"{file}:{mistake.get('line', '?')}: {mistake.get('title', error)}") from None
+
+
+def _check(rule: yara_x.Rule) -> None:
+    """Raises ValueError when its metadata give no severity or no weight."""
+    metadata = dict(rule.metadata)
+    severity, weight = metadata.get("severity", "note"), metadata.get("weight", 0.0)
+    place = f"{rule.namespace}: rule {rule.identifier}"
+    if not (isinstance(severity, str) and severity.upper() in Severity.__members__):
+        raise ValueError(
+            f"{place}: severity must be one of {', '.join(Severity.__members__).lower()}, not {severity!r}"
+        )
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= _MOST_WEIGHT:
+        raise ValueError(f"{place}: weight must be a number from -{_MOST_WEIGHT} to {_MOST_WEIGHT}, not {weight!r}")
