@@ -46,6 +46,22 @@ async def test_what_is_posted_arrives(toolbox):
     assert len(set(seen[1::2])) == 1  # one connection for all
 
 
+async def test_a_large_body_leaves_time_for_others(toolbox):
+    async def handle(request):
+        return web.Response(body=str(len(await request.read())))
+
+    async with await served(handle) as server:
+        url = str(server.make_url("/x"))
+        await toolbox.tools.http.post(url, headers=[], body=[])  # the connection is there
+        posting = asyncio.create_task(toolbox.tools.http.post(url, headers=[], body=[b"x" * 1_000] * 300))
+        turns = 0
+        while not posting.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert posting.result().body == b"300000"
+    assert turns > 300
+
+
 async def test_a_reply_without_end(toolbox):
     async def handle(request):
         return web.Response(body=b"x" * 5_000)
