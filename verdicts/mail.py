@@ -147,6 +147,11 @@ class Mail:
             self._structure = self._read().structure()
         return self._structure
 
+    @property
+    def structure_is_read(self) -> bool:
+        """Whether `structure` costs nothing more."""
+        return self._structure is not None
+
     async def read_structure(self) -> Structure:
         """`structure`, read in steps of about a millisecond between which other messages get their turn."""
         if self._structure is None:
