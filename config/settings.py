@@ -145,6 +145,15 @@ class Judging(_Table):
     """The most messages of the node that are judged at a time, shared evenly by its workers. A worker begins with 200,
     goes up while they are used, and down when many take more than half of the shortest deadline; one more hears
     451 4.3.2. Messages of 256 KiB and more wait for their turn instead."""
+    ambiguous: Literal["ignore", "note", "suspicious", "spam", "malicious", "unscanned"] = "unscanned"
+    """What it means that readers may take a message's MIME structure in different ways, so that engines may have judged
+    other content than the recipient will see: how bad the finding AMBIGUOUS_MIME is, "unscanned", or "ignore" not to
+    look."""
+    stop_at_malicious: bool = False
+    """Whether one malicious finding is enough: the other engines are sent away, their verdicts are "skipped"."""
+    shadow_grace: float = Field(0.0, ge=0, le=5)
+    """Seconds that a message may wait for shadow engines when all others are done. With 0 it waits for none; then
+    engines that are slower than the others are tried in vain."""
 
 
 class Dns(_Table):

@@ -4,6 +4,8 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
+import structlog
+
 from relay.errors import Abandoned, Refused, SluiceError
 from relay.observe import logs, metrics
 from relay.policy.decide import Decision
@@ -13,13 +15,15 @@ from relay.quarantine.ids import new_id
 from relay.records.model import Record
 from relay.replies import Reply
 from relay.tenants.directory import Route
-from verdicts.contract import Clock, Judgement, Outcome, Severity, Verdict
+from verdicts.contract import Clock, Handling, Judgement, Outcome, Severity, Verdict
 from verdicts.mail import Envelope, Mail, Session
 
+log = structlog.get_logger("engines")
 _MESSAGES = {outcome: metrics.MESSAGES.labels(outcome) for outcome in metrics.OUTCOMES}
 _STAGES = {stage: metrics.STAGE_SECONDS.labels(stage) for stage in metrics.STAGES}
 _REFUSED = {reason: metrics.REFUSED.labels(reason) for reason in metrics.REFUSALS}
 _verdict_counter = cache(metrics.VERDICT.labels)
+_shadow_counter = cache(metrics.SHADOW_VERDICT.labels)
 _engine_histogram = cache(metrics.ENGINE_SECONDS.labels)
 _KINDS = {Severity.NOTE: "clean", Severity.SUSPICIOUS: "suspicious", Severity.SPAM: "spam"}
 _SEVERITIES = {severity: severity.name.lower() for severity in Severity}
@@ -32,8 +36,16 @@ def count_verdict(verdict: Verdict) -> None:
     if verdict.outcome is Outcome.ANSWERED:
         worst = max([finding.severity for finding in verdict.findings], default=Severity.NOTE)
         kind = _KINDS.get(worst, "malicious")
-    _verdict_counter(verdict.engine, kind).inc()
-    _engine_histogram(verdict.engine).observe(verdict.seconds)
+    counter = _shadow_counter if verdict.handling is Handling.SHADOW else _verdict_counter
+    counter(verdict.engine, kind).inc()
+    if verdict.outcome is not Outcome.SKIPPED:
+        _engine_histogram(verdict.engine).observe(verdict.seconds)
+
+
+def tell_breaker(engine: str, is_open: bool) -> None:
+    """Count and log that an engine is not asked any more, or again; the panel calls it."""
+    metrics.ENGINE_BREAKER.labels(engine).set(int(is_open))
+    log.warning("circuit open" if is_open else "circuit closed", engine=engine)
 
 
 class _Stage:
@@ -181,6 +193,7 @@ def _plain(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
         {
             "engine": verdict.engine,
             "outcome": str(verdict.outcome),
+            "handling": str(verdict.handling),
             "reason": verdict.reason[:TEXT_LIMIT],
             "seconds": round(verdict.seconds, 6),
             "findings": [

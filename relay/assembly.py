@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from config.settings import Settings
 from relay import release as releasing
-from relay.account import count_verdict
+from relay.account import count_verdict, tell_breaker
 from relay.delivery.delivery import Delivery
 from relay.delivery.options import Options as DeliveryOptions
 from relay.dns import Resolver
@@ -37,8 +37,9 @@ from relay.tenants.model import Tenant
 from relay.tls import Certificates, client_context
 from relay.tools import SystemClock, Toolbox
 from verdicts import registry
+from verdicts.ambiguity import STRUCTURE
 from verdicts.contract import History, Tools
-from verdicts.panel import Panel
+from verdicts.panel import Panel, Rules
 
 log = structlog.get_logger("assembly")
 
@@ -165,8 +166,10 @@ def panel(settings: Settings, tools: Tools) -> Panel:
         seats = registry.build(settings.engines, tools)
     except Exception as error:  # an engine's own constructor may raise anything
         raise ConfigurationError([f"engines: {error}"]) from error
-    metrics.know_engines(settings.engines or registry.DEFAULT)
-    return Panel(seats, settings.judging.deadline, tools.clock, on_verdict=count_verdict)
+    shadows = {seat.name for seat in seats if seat.options.shadow}
+    metrics.know_engines([*(seat.name for seat in seats), STRUCTURE], shadows)
+    judging = settings.judging
+    return Panel(seats, judging.deadline, tools.clock, count_verdict, tell_breaker, options(Rules, judging))
 
 
 def delivery(settings: Settings, resolver: Resolver) -> Delivery:

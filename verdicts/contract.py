@@ -7,6 +7,9 @@ An engine is a class with typed `Options` and one coroutine, `judge`, that looks
 - it raises `Unscanned` when it could not look at (all of) the message, for example because of a size limit,
 - it raises anything else when it broke: the panel makes a "failed" verdict of it, and a "late" one of a missed
   deadline.
+
+Whom it is asked about, what its silence leads to and how much it weighs is the operator's choice, the same for every
+engine (`EngineOptions`): an engine does nothing for it.
 """
 
 import abc
@@ -51,6 +54,21 @@ class Outcome(enum.StrEnum):
     UNSCANNED = "unscanned"
     FAILED = "failed"
     LATE = "late"
+    SKIPPED = "skipped"
+    """Not asked, or sent away, because the operator wants it so: out of its scope, or the others had said enough."""
+
+
+class Handling(enum.StrEnum):
+    """What a verdict does to the decision; the operator's choice (`EngineOptions`), set by the panel."""
+
+    COUNTS = "counts"
+    """Its findings count, and without an answer the message is unscanned."""
+    IGNORED = "ignored"
+    """It counts for nothing: the engine failed or was late, and that is to be ignored."""
+    DEFERS = "defers"
+    """The engine failed or was late: the message is deferred, unless it deserves worse."""
+    SHADOW = "shadow"
+    """It counts for nothing, whatever it says."""
 
 
 class Verdict(NamedTuple):
@@ -62,6 +80,12 @@ class Verdict(NamedTuple):
     seconds: float = 0.0
     reason: str = ""
     """Why it is not "answered", for the log and the record; never for an SMTP reply."""
+    handling: Handling = Handling.COUNTS
+
+    @property
+    def counts(self) -> bool:
+        """Whether the decision hears of it."""
+        return self.handling is Handling.COUNTS or self.handling is Handling.DEFERS
 
 
 class Judgement(NamedTuple):
@@ -70,19 +94,15 @@ class Judgement(NamedTuple):
     verdicts: tuple[Verdict, ...] = ()
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
-        """The findings of all engines, in the engines' order."""
-        return tuple(finding for verdict in self.verdicts for finding in verdict.findings)
-
-    @property
-    def severity(self) -> Severity:
-        """The worst severity found."""
-        return max((finding.severity for finding in self.findings), default=Severity.NOTE)
+    def counted(self) -> tuple[Verdict, ...]:
+        """The verdicts that the decision hears of."""
+        return tuple([verdict for verdict in self.verdicts if verdict.counts])
 
     @property
     def unanswered(self) -> tuple[Verdict, ...]:
-        """The verdicts of engines that did not look at the whole message: unscanned, failed, late."""
-        return tuple(verdict for verdict in self.verdicts if verdict.outcome is not Outcome.ANSWERED)
+        """The verdicts that count, of engines that did not look at the whole message: unscanned, failed, late."""
+        silent = [verdict for verdict in self.verdicts if verdict.outcome is not Outcome.ANSWERED]
+        return tuple([verdict for verdict in silent if verdict.outcome is not Outcome.SKIPPED and verdict.counts])
 
 
 class Unscanned(Exception):
@@ -94,6 +114,12 @@ class Unscanned(Exception):
         self.findings = tuple(findings)
 
 
+Silence = Literal["ignore", "unscanned", "defer"]
+"""What a verdict without an answer leads to."""
+Direction = Literal["incoming", "outgoing", "internal"]
+"""Where a message goes, seen from the tenant; `verdicts/scope.py` tells how it is known."""
+
+
 class EngineOptions(BaseModel):
     """What every engine can be told; an engine's own `Options` extend it. Unknown keys are mistakes."""
 
@@ -101,6 +127,39 @@ class EngineOptions(BaseModel):
 
     deadline: float = Field(10.0, gt=0, le=120)
     """Seconds that the engine may take for one message before its verdict is "late"."""
+    on_failure: Silence = "unscanned"
+    """What it leads to when the engine breaks: "unscanned" leaves it to the tenant's policy; "ignore" goes on as if the
+    engine were not there, and is recorded; "defer" defers the message whatever the policy says of unscanned mail,
+    unless what is known of it deserves worse."""
+    on_late: Silence = "unscanned"
+    """The same for a missed deadline. Whoever can make an engine late can make it ignored: think before "ignore"."""
+    weight: float = Field(1.0, ge=0, le=1000)
+    """Factor for the weights of the engine's findings; the tenant's `policy.weights` multiplies on top of it."""
+    tenants: frozenset[str] = frozenset()
+    """Names of the tenants whose mail the engine sees; empty: all of them. Other mail is "skipped"."""
+    directions: frozenset[Direction] = Field(frozenset(("incoming", "outgoing", "internal")), min_length=1)
+    """Which mail the engine sees; other mail is "skipped". The tenant's own mail has both its envelope sender and its
+    From in the tenant's domains, and did not come from outside by Microsoft's report: it is "internal" when all
+    recipients are the tenant's too, else "outgoing". All else is "incoming"."""
+    min_bytes: int = Field(0, ge=0)
+    """Smaller messages are "skipped"."""
+    max_bytes: int | None = Field(None, ge=1)
+    """Larger messages are not sent to the engine; `beyond` says what that means."""
+    beyond: Literal["unscanned", "skip"] = "unscanned"
+    """What a message over `max_bytes` is: "unscanned", which the policy must name, or "skip": none of the engine's
+    business, so that a sender gets past the engine by size."""
+    shadow: bool = False
+    """Try the engine: it is asked, recorded and counted (`sluice_shadow_verdicts_total`), and has no say. No message
+    waits for it: it is sent away when all others are done, or `judging.shadow_grace` later."""
+    at_once: int | None = Field(None, ge=1)
+    """Messages that a worker may have at the engine at a time. More of them wait for their turn, while their deadline
+    runs: who waits past it is late."""
+    breaker_failures: int = Field(0, ge=0)
+    """After so many failures and late verdicts in a row the engine is not asked for `breaker_seconds`: its verdict is
+    "failed" at once, reason "circuit open", handled as `on_failure` says. Then one message tries it. 0: never. With
+    `on_failure = "ignore"` whoever can break the engine so often switches it off."""
+    breaker_seconds: float = Field(30.0, gt=0, le=3600)
+    """Seconds from the last failure to the trial."""
 
 
 @dataclass(frozen=True, slots=True)

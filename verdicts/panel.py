@@ -2,17 +2,25 @@
 
 A panel never raises: an engine that breaks, dawdles or returns nonsense makes a verdict that policy must name. It never
 waits for an engine beyond its deadline either, not even for one that ignores being cancelled.
+
+It has a word of its own on mail that readers take in different ways (`ambiguity.py`).
 """
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
+from verdicts import ambiguity
+from verdicts.ambiguity import Ambiguous
+from verdicts.chair import Chair, Seat
 from verdicts.contract import Clock, Engine, Finding, Judgement, Outcome, Severity, Unscanned, Verdict
 from verdicts.mail import Mail
+from verdicts.sitting import Sitting, Work
+
+__all__ = ("MAX_FINDINGS", "Panel", "Rules", "Seat", "checked_findings")
 
 MAX_FINDINGS = 500
 """Findings kept of one engine: the worst ones."""
@@ -22,12 +30,16 @@ _CLOSING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """One engine on the panel, and the seconds it may take for a message."""
+class Rules:
+    """What holds for all engines together; `[judging]` in the configuration explains it."""
 
-    name: str
-    engine: Engine
-    deadline: float
+    ambiguous: Ambiguous = "unscanned"
+    stop_at_malicious: bool = False
+    shadow_grace: float = 0.0
+
+
+def _nobody(*_: object) -> None:
+    """Told to nobody."""
 
 
 def checked_findings(returned: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -51,55 +63,93 @@ class Panel:
         engines: Sequence[Seat],
         deadline: float,
         clock: Clock,
-        on_verdict: Callable[[Verdict], None] | None = None,
+        on_verdict: Callable[[Verdict], None] = _nobody,
+        on_breaker: Callable[[str, bool], None] = _nobody,
+        rules: Rules = Rules(),
     ) -> None:
-        """`on_verdict` is told every verdict, for metrics."""
-        self._seats = tuple(engines)
+        """`on_verdict` is told every verdict, `on_breaker` of an engine whether its circuit is open; for metrics."""
+        self._chairs = tuple(Chair(seat, deadline, on_breaker) for seat in engines)
+        self._by_limit = sorted(self._chairs, key=lambda chair: chair.limit)
+        self._deadline = deadline
         self._clock = clock
         self._on_verdict = on_verdict
-        self._stragglers: set[asyncio.Task[Verdict]] = set()
-        self._deadline = deadline
-        limits = {seat.name: min(seat.deadline, deadline) for seat in self._seats}
-        self._limits = sorted(limits.items(), key=lambda limit: limit[1])
+        self._rules = rules
+        self._plain = all(chair.plain for chair in self._chairs)
+        self._grace = rules.shadow_grace if any(chair.shadow for chair in self._chairs) else 0.0
+        self._stragglers: set[Work] = set()
 
     @property
     def shortest(self) -> float:
-        """Seconds after which the first engine may be late; those for all when there is none."""
-        return self._limits[0][1] if self._limits else self._deadline
+        """Seconds after which the first engine that counts may be late; those for all when there is none."""
+        return next((chair.limit for chair in self._by_limit if not chair.shadow), self._deadline)
 
     async def judge(self, mail: Mail) -> Judgement:
         """All verdicts on `mail`, in the engines' order. When cancelled it cancels the engines, without waiting."""
         begun = self._clock.monotonic()
-        loop = asyncio.get_running_loop()
-        tasks = {seat.name: loop.create_task(self._ask(seat, mail)) for seat in self._seats}
-        late: dict[str, float] = {}
+        unasked: dict[str, Verdict] = {}
+        tasks = self._ask_all(mail, begun, unasked)
+        sitting = Sitting(self._by_limit, tasks, self._abandon, stop=self._rules.stop_at_malicious)
         try:
-            await self._wait(loop, tasks, late)
+            await sitting.over
+            structure = None if ambiguity.is_plain(mail) else await self._structure(mail, sitting)
+            if self._grace:
+                await self._wait_for_shadows(tasks, sitting)
+        except asyncio.CancelledError:
+            self._cut_short(mail, tasks)
+            raise
         finally:
+            sitting.end()
             for task in tasks.values():
-                self._abandon(task)
-        elapsed = self._clock.monotonic() - begun
-        verdicts = tuple(_verdict(name, task, late.get(name), elapsed) for name, task in tasks.items())
+                if not task.done():
+                    self._abandon(task)
+        now = self._clock.monotonic()
+        if self._plain and not sitting.late and not sitting.enough:  # most mail
+            verdicts = [task.result() for task in tasks.values()]
+        else:
+            verdicts = [
+                unasked.get(chair.name) or _ended(chair, tasks[chair.name], sitting, mail, begun, now)
+                for chair in self._chairs
+            ]
+        if structure is not None:
+            verdicts.append(structure)
         self._tell(verdicts)
-        return Judgement(verdicts)
+        return Judgement(tuple(verdicts))
 
     async def close(self) -> None:
         """Close every engine, for at most five seconds; what an engine raises then helps nobody."""
         for task in tuple(self._stragglers):
             task.cancel()
-        closing = [asyncio.create_task(_close(seat.engine)) for seat in self._seats]
+        closing = [asyncio.create_task(_close(chair.engine)) for chair in self._chairs]
         if closing:
             _, pending = await asyncio.wait(closing, timeout=_CLOSING_SECONDS)
             for unclosed in pending:
                 unclosed.cancel()
 
-    async def _ask(self, seat: Seat, mail: Mail) -> Verdict:
+    def _ask_all(self, mail: Mail, now: float, unasked: dict[str, Verdict]) -> dict[str, Work]:
+        """Set the engines to work; `unasked` gets the verdicts of those that are not asked."""
+        begin = asyncio.get_running_loop().create_task
+        tasks = {}
+        for chair in self._chairs:
+            verdict = None if chair.plain else chair.unasked(mail, now)
+            if verdict is not None:
+                unasked[chair.name] = chair.handled(verdict)
+            elif chair.turns is None:
+                tasks[chair.name] = begin(self._ask(chair, mail))
+            else:
+                tasks[chair.name] = begin(self._ask_in_turn(chair, chair.turns, mail))
+        return tasks
+
+    async def _ask_in_turn(self, chair: Chair, turns: asyncio.Semaphore, mail: Mail) -> Verdict:
+        async with turns:
+            return await self._ask(chair, mail)
+
+    async def _ask(self, chair: Chair, mail: Mail) -> Verdict:
         """One engine's verdict. Raises CancelledError when we cancelled it, and nothing else."""
         begun = self._clock.monotonic()
         outcome, reason = Outcome.ANSWERED, ""
         findings: tuple[Finding, ...] = ()
         try:
-            findings = checked_findings(await seat.engine.judge(mail))
+            findings = checked_findings(await chair.engine.judge(mail))
         except Unscanned as unscanned:
             outcome, findings, reason = _unscanned(unscanned)
         except asyncio.CancelledError as error:
@@ -109,22 +159,29 @@ class Panel:
             outcome, reason = Outcome.FAILED, _short(error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an engine raises, it has failed
             outcome, reason = Outcome.FAILED, _short(error)
-        return Verdict(seat.name, outcome, findings, self._clock.monotonic() - begun, reason)
+        if findings and not chair.plain:
+            findings = chair.weighed(findings)
+        return Verdict(chair.name, outcome, findings, self._clock.monotonic() - begun, reason)
 
-    async def _wait(
-        self, loop: asyncio.AbstractEventLoop, tasks: dict[str, asyncio.Task[Verdict]], late: dict[str, float]
-    ) -> None:
-        """Until every engine is done or late; a late one is cancelled there and then. `late`: its limit by name."""
-        begun = loop.time()
-        for name, limit in self._limits:
-            task = tasks[name]
-            if not task.done():
-                await _done_or(loop, task, begun + limit)
-            if not task.done():
-                late[name] = limit
-                self._abandon(task)
+    async def _structure(self, mail: Mail, sitting: Sitting) -> Verdict | None:
+        """What there is to say of the structure; nothing when a malicious finding was enough."""
+        if sitting.enough or self._rules.ambiguous == "ignore":
+            return None
+        return await ambiguity.look(mail, self._rules.ambiguous, sitting.begun + self._deadline)
 
-    def _abandon(self, task: asyncio.Task[Verdict]) -> None:
+    async def _wait_for_shadows(self, tasks: Mapping[str, Work], sitting: Sitting) -> None:
+        shadows = [tasks[chair.name] for chair in self._chairs if chair.shadow and chair.name in tasks]
+        if shadows and not sitting.enough:
+            await asyncio.wait(shadows, timeout=self._grace)
+
+    def _cut_short(self, mail: Mail, tasks: Mapping[str, Work]) -> None:
+        """The message is given up: that says nothing of the engines."""
+        now = self._clock.monotonic()
+        for chair in self._chairs:
+            if chair.name in tasks:
+                chair.heard(mail, now, None)
+
+    def _abandon(self, task: Work) -> None:
         """Cancel it, and keep it referenced until it has ended, whenever that is."""
         if not task.done() and task not in self._stragglers:
             self._stragglers.add(task)
@@ -132,34 +189,32 @@ class Panel:
             task.cancel()
 
     def _tell(self, verdicts: Iterable[Verdict]) -> None:
-        if self._on_verdict is None:
-            return
-        with suppress(Exception):  # counting must never cost a message
+        try:
             for verdict in verdicts:
                 self._on_verdict(verdict)
+        except Exception:  # noqa: BLE001 - counting must never cost a message
+            return
 
 
-async def _done_or(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Verdict], until: float) -> None:
-    """Wait for the task, to the loop's time `until` at most, and leave it alone: asyncio.wait() costs twice as much."""
-    over = loop.create_future()
-
-    def wake(_: object = None) -> None:
-        if not over.done():
-            over.set_result(None)
-
-    task.add_done_callback(wake)
-    timer = loop.call_at(until, wake)
-    try:
-        await over
-    finally:
-        timer.cancel()
-        task.remove_done_callback(wake)
+def _ended(chair: Chair, task: Work, sitting: Sitting, mail: Mail, begun: float, now: float) -> Verdict:
+    """The verdict of an engine that was asked."""
+    if chair.name in sitting.late:
+        reason = f"no answer within {chair.limit:g} seconds"
+        verdict = Verdict(chair.name, Outcome.LATE, seconds=now - begun, reason=reason)
+    elif task.done():
+        verdict = task.result()
+    else:
+        chair.heard(mail, now, None)
+        return chair.handled(_cut_off(chair, sitting.enough, now - begun))
+    chair.heard(mail, now, verdict)
+    return chair.handled(verdict)
 
 
-def _verdict(name: str, task: asyncio.Task[Verdict], limit: float | None, elapsed: float) -> Verdict:
-    if limit is None:
-        return task.result()
-    return Verdict(name, Outcome.LATE, seconds=elapsed, reason=f"no answer within {limit:g} seconds")
+def _cut_off(chair: Chair, enough: str, seconds: float) -> Verdict:
+    """The verdict of an engine that was sent away before its deadline."""
+    if enough:
+        return Verdict(chair.name, Outcome.SKIPPED, seconds=seconds, reason=f"{enough} found it malicious")
+    return Verdict(chair.name, Outcome.LATE, seconds=seconds, reason="no answer when all others were done")
 
 
 def _unscanned(unscanned: Unscanned) -> tuple[Outcome, tuple[Finding, ...], str]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from verdicts.chair import Seat
 from verdicts.contract import Engine, EngineOptions, Tools
-from verdicts.panel import Seat
 
 GROUP = "sluice.engines"
 DEFAULT: Mapping[str, Mapping[str, Any]] = {"testpatterns": {}}
@@ -29,7 +29,10 @@ def available() -> dict[str, EntryPoint]:
 
 def problems(tables: Tables) -> list[Problem]:
     """Every mistake in `tables`, without building an engine."""
-    return [problem for name, table in (tables or DEFAULT).items() for problem in _problems_of(name, table)]
+    found = [problem for name, table in (tables or DEFAULT).items() for problem in _problems_of(name, table)]
+    if not found and tables and all(table.get("shadow") for table in tables.values()):
+        found.append((("engines",), "all engines are shadows: nothing would be judged"))
+    return found
 
 
 def build(tables: Tables, tools: Tools) -> list[Seat]:
@@ -46,7 +49,7 @@ def build(tables: Tables, tools: Tools) -> list[Seat]:
 def _seat(name: str, table: Mapping[str, Any], tools: Tools) -> Seat:
     engine = _load(name)
     options = engine.Options.model_validate(dict(table))
-    return Seat(name, engine(options, tools), options.deadline)
+    return Seat(name, engine(options, tools), options.deadline, options)
 
 
 def _load(name: str) -> type[Engine]:

@@ -9,7 +9,7 @@ and `share` must be called every second. The rest is prometheus_client's own, fo
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -101,7 +101,7 @@ REFUSALS = (
 )  # fmt: skip
 OUTCOMES = ("delivered", "marked", "quarantined", "deferred", "refused", "rejected_by_next_hop", "sunk", "abandoned")
 STAGES = ("read", "judge", "ask", "hand_over", "keep")
-VERDICTS = ("clean", "suspicious", "spam", "malicious", "unscanned", "failed", "late")
+VERDICTS = ("clean", "suspicious", "spam", "malicious", "unscanned", "failed", "late", "skipped")
 NEXT_HOP_FAILURES = ("dns", "connect", "tls", "timeout", "hung_up", "protocol", "no_connection", "changed")
 
 SESSIONS = PlainCounter("sluice_sessions_total", "Connections accepted.")
@@ -115,6 +115,13 @@ STAGE_SECONDS = PlainHistogram(
 )
 ENGINE_SECONDS = PlainHistogram("sluice_engine_seconds", "Seconds that an engine took.", ["engine"], buckets=TIMES)
 VERDICT = PlainCounter("sluice_verdicts_total", "Verdicts, by engine and kind.", ["engine", "kind"])
+SHADOW_VERDICT = PlainCounter(
+    "sluice_shadow_verdicts_total", "Verdicts of shadow engines, which count for nothing.", ["engine", "kind"]
+)
+ENGINE_BREAKER = PlainGauge(
+    "sluice_engine_breaker", "Workers that do not ask the engine, as its circuit is open.", ["engine"],
+    multiprocess_mode="livesum",
+)  # fmt: skip
 NEXT_HOP_FAILED = PlainCounter("sluice_next_hop_failures_total", "Failures of next hops, by kind.", ["kind"])
 POOL_OPEN = PlainGauge(
     "sluice_pool_connections_open", "Connections to next hops open now.", multiprocess_mode="livesum"
@@ -164,12 +171,13 @@ def _children() -> None:
 _children()
 
 
-def know_engines(names: Iterable[str]) -> None:
-    """Make the children of the configured engines exist."""
+def know_engines(names: Iterable[str], shadows: Collection[str] = ()) -> None:
+    """Make the children of the configured engines exist; `shadows` are those of them that are only tried."""
     for name in names:
         ENGINE_SECONDS.labels(name)
+        ENGINE_BREAKER.labels(name).set(0)
         for kind in VERDICTS:
-            VERDICT.labels(name, kind)
+            (SHADOW_VERDICT if name in shadows else VERDICT).labels(name, kind)
 
 
 def share() -> None:

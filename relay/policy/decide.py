@@ -14,14 +14,26 @@ clean before that, whether by severity or by weight. It changes nothing of malic
 and it counts only of an engine that has answered.
 
 The stricter action of two is the later one in STRICTNESS; of two that are equal, unscanned is the one named.
+
+What a verdict is to this table is the operator's choice for its engine (`EngineOptions`, `Verdict.handling`):
+
+    verdict                                 its findings    did it answer
+    answered                                count           yes
+    unscanned                               count           no
+    failed, late                            (it has none)   no
+    failed, late, and "defer" is chosen     (it has none)   no, and unscanned means defer, whatever the tenant says
+    failed, late, and "ignore" is chosen    (it has none)   as if it had not been asked
+    skipped                                 (it has none)   as if it had not been asked
+    of a shadow engine, whatever it is      don't count     as if it had not been asked
 """
 
 import enum
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from relay.policy.model import Action, Policy
-from verdicts.contract import Judgement, Outcome, Severity
+from verdicts.contract import Handling, Judgement, Outcome, Severity, Verdict
 
 STRICTNESS = (Action.DELIVER, Action.MARK, Action.DEFER, Action.QUARANTINE, Action.REFUSE)
 """Deferring is stricter than a mark, for what is missing may turn out to be malicious; quarantine and refusal are
@@ -68,6 +80,8 @@ class _Case(NamedTuple):
 
     category: Category
     rule: str
+    defers: bool = False
+    """Whether it is deferred, whatever the policy says of the category."""
 
 
 _CLEAN = _Case(Category.CLEAN, "nothing found")
@@ -80,9 +94,9 @@ def decide(judgement: Judgement, policy: Policy) -> Decision:
     decisive, *others = _cases(judgement, policy)
     if decisive is _CLEAN:  # most mail
         return _OBSERVED if policy.observe else _DELIVERED
-    action = _action(decisive.category, policy)
+    action = _action(decisive, policy)
     for case in others:
-        other = _action(case.category, policy)
+        other = _action(case, policy)
         if STRICTNESS.index(other) > STRICTNESS.index(action):
             decisive, action = case, other
     rule = f"{decisive.category}: {decisive.rule}"
@@ -96,8 +110,10 @@ def category(judgement: Judgement, policy: Policy) -> Category:
     return _cases(judgement, policy)[0].category
 
 
-def _action(held: Category, policy: Policy) -> Action:
-    match held:
+def _action(case: _Case, policy: Policy) -> Action:
+    if case.defers:
+        return Action.DEFER
+    match case.category:
         case Category.MALICIOUS:
             return policy.malicious
         case Category.SPAM:
@@ -112,22 +128,22 @@ def _action(held: Category, policy: Policy) -> Action:
 
 def _cases(judgement: Judgement, policy: Policy) -> list[_Case]:
     """The categories that apply, worst first."""
-    found, weighed = _by_severity(judgement), _by_weight(judgement, policy)
+    verdicts = judgement.counted
+    found, weighed = _by_severity(verdicts), _by_weight(verdicts, policy)
     if weighed is not _CLEAN and _SEVERITIES[weighed.category] > _SEVERITIES[found.category]:
         found = weighed
     if found.category in _ALLOWABLE:
-        found = _allowed(judgement, found)
+        found = _allowed(verdicts, found)
     unanswered = judgement.unanswered
     if found.category is Category.MALICIOUS or not unanswered:
         return [found]
-    missing = unanswered[0]
-    unscanned = _Case(Category.UNSCANNED, f"{missing.engine[:_NAME_LIMIT]} {missing.outcome}")
+    unscanned = _missing(unanswered)
     return [unscanned] if found.category is Category.CLEAN else [unscanned, found]
 
 
-def _allowed(judgement: Judgement, found: _Case) -> _Case:
+def _allowed(verdicts: Sequence[Verdict], found: _Case) -> _Case:
     """What is left of spam or suspicious where a finding allows it."""
-    for verdict in judgement.verdicts:
+    for verdict in verdicts:
         for finding in verdict.findings:
             if finding.allows and verdict.outcome is Outcome.ANSWERED:
                 name = f"{verdict.engine[:_NAME_LIMIT]}/{finding.name[:_NAME_LIMIT]}"
@@ -135,9 +151,18 @@ def _allowed(judgement: Judgement, found: _Case) -> _Case:
     return found
 
 
-def _by_severity(judgement: Judgement) -> _Case:
+def _missing(unanswered: Sequence[Verdict]) -> _Case:
+    """The first one that defers, else the first one."""
+    missing = next((verdict for verdict in unanswered if verdict.handling is Handling.DEFERS), unanswered[0])
+    rule = f"{missing.engine[:_NAME_LIMIT]} {missing.outcome}"
+    if missing.handling is Handling.DEFERS:
+        return _Case(Category.UNSCANNED, f"{rule}, which defers", defers=True)
+    return _Case(Category.UNSCANNED, rule)
+
+
+def _by_severity(verdicts: Sequence[Verdict]) -> _Case:
     worst, engine, name = Severity.NOTE, "", ""
-    for verdict in judgement.verdicts:
+    for verdict in verdicts:
         for finding in verdict.findings:
             if finding.severity > worst:
                 worst, engine, name = finding.severity, verdict.engine, finding.name
@@ -146,11 +171,11 @@ def _by_severity(judgement: Judgement) -> _Case:
     return _Case(_BY_SEVERITY[worst], f"severity of {engine[:_NAME_LIMIT]}/{name[:_NAME_LIMIT]}")
 
 
-def _by_weight(judgement: Judgement, policy: Policy) -> _Case:
+def _by_weight(verdicts: Sequence[Verdict], policy: Policy) -> _Case:
     malicious, spam, suspicious = policy.malicious_weight, policy.spam_weight, policy.suspicious_weight
     if malicious is None and spam is None and suspicious is None:
         return _CLEAN
-    weight = _weight(judgement, policy)
+    weight = _weight(verdicts, policy)
     for held, threshold in (
         (Category.MALICIOUS, malicious),
         (Category.SPAM, spam),
@@ -161,14 +186,14 @@ def _by_weight(judgement: Judgement, policy: Policy) -> _Case:
     return _CLEAN
 
 
-def _weight(judgement: Judgement, policy: Policy) -> float:
+def _weight(verdicts: Sequence[Verdict], policy: Policy) -> float:
     """The sum of all weights times their engines' factors.
 
     A weight that is not a finite number counts for nothing, and none for more than the limit: one engine's NaN or
     infinity must not switch off the thresholds for all.
     """
     weights: list[float] = []
-    for verdict in judgement.verdicts:
+    for verdict in verdicts:
         factor = policy.weights.get(verdict.engine, 1.0)
         for finding in verdict.findings:
             weight = finding.weight * factor

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from relay.policy.decide import STRICTNESS, Category, Decision, category, decide
 from relay.policy.model import ALLOWED, Action, Policy
-from verdicts.contract import Finding, Judgement, Outcome, Severity, Verdict
+from verdicts.contract import Finding, Handling, Judgement, Outcome, Severity, Verdict
 
 
 def answered(*findings: Finding, engine: str = "rspamd") -> Verdict:
@@ -21,6 +21,11 @@ MALICIOUS = answered(Finding("Win.Test.EICAR_HDB-1", Severity.MALICIOUS), engine
 LATE = Verdict("links", Outcome.LATE, reason="deadline")
 FAILED = Verdict("clamav", Outcome.FAILED, reason="refused")
 UNSCANNED = Verdict("clamav", Outcome.UNSCANNED, reason="too large")
+LATE_IGNORED = LATE._replace(handling=Handling.IGNORED)
+LATE_DEFERS = LATE._replace(handling=Handling.DEFERS)
+SKIPPED = Verdict("links", Outcome.SKIPPED, reason="not for this tenant")
+SHADOW_MALICIOUS = MALICIOUS._replace(engine="new", handling=Handling.SHADOW)
+SHADOW_FAILED = FAILED._replace(engine="new", handling=Handling.SHADOW)
 UNSCANNED_SPAM = Verdict("clamav", Outcome.UNSCANNED, (Finding("Heuristic", Severity.SPAM),))
 UNSCANNED_MALICIOUS = Verdict("clamav", Outcome.UNSCANNED, (Finding("Virus", Severity.MALICIOUS),))
 LISTED = answered(Finding("LIST_ALLOW", allows=True), engine="lists")
@@ -55,6 +60,14 @@ UNSCANNED_LISTED = Verdict("lists", Outcome.UNSCANNED, LISTED.findings)
         ((SPAM, LISTED, LATE), "defer", "unscanned", "unscanned: links late"),
         ((LISTED, FAILED), "defer", "unscanned", "unscanned: clamav failed"),
         ((SPAM, UNSCANNED_LISTED), "defer", "unscanned", "unscanned: lists unscanned"),
+        ((NOTE, LATE_IGNORED, SKIPPED), "deliver", "clean", "clean: nothing found"),
+        ((SPAM, LATE_IGNORED), "mark", "spam", "spam: severity of rspamd/GTUBE"),
+        ((LATE_IGNORED, FAILED), "defer", "unscanned", "unscanned: clamav failed"),
+        ((NOTE, LATE_DEFERS), "defer", "unscanned", "unscanned: links late, which defers"),
+        ((FAILED, LATE_DEFERS), "defer", "unscanned", "unscanned: links late, which defers"),
+        ((LATE_DEFERS, MALICIOUS), "quarantine", "malicious", "malicious: severity of clamav/Win.Test.EICAR_HDB-1"),
+        ((SHADOW_MALICIOUS,), "deliver", "clean", "clean: nothing found"),
+        ((SHADOW_FAILED, SHADOW_MALICIOUS, SUSPICIOUS), "deliver", "suspicious", "suspicious: severity of rspamd/ODD"),
     ],
 )
 def test_the_default_policy(verdicts, action, held, rule):
@@ -77,6 +90,23 @@ def test_the_default_policy(verdicts, action, held, rule):
 def test_of_spam_and_unscanned_the_stricter_action_is_taken(spam, unscanned, action, held):
     decision = decide(Judgement((SPAM, LATE)), Policy(spam=spam, unscanned=unscanned))
     assert (decision.action, decision.category) == (Action(action), Category(held))
+
+
+@pytest.mark.parametrize("unscanned", ["deliver", "mark", "quarantine", "defer"])
+@pytest.mark.parametrize(
+    ("found", "spam", "action"),
+    [(NOTE, "mark", "defer"), (SPAM, "mark", "defer"), (SPAM, "quarantine", "quarantine"), (SPAM, "refuse", "refuse")],
+)
+def test_an_engine_defers_whatever_the_tenant_says_of_unscanned_mail(unscanned, found, spam, action):
+    policy = Policy(unscanned=unscanned, spam=spam)
+    assert decide(Judgement((found, LATE_DEFERS)), policy).action is Action(action)
+    assert decide(Judgement((found, LATE_DEFERS)), policy.model_copy(update={"observe": True})).would is Action(action)
+
+
+def test_a_shadow_engine_adds_no_weight():
+    heavy = answered(Finding("a", weight=100))
+    assert category(Judgement((heavy,)), Policy(spam_weight=6)) is Category.SPAM
+    assert category(Judgement((heavy._replace(handling=Handling.SHADOW),)), Policy(spam_weight=6)) is Category.CLEAN
 
 
 def test_a_suspicion_is_not_lost_when_unscanned_mail_is_delivered():
@@ -163,8 +193,19 @@ def test_a_rule_has_no_endless_names():
 
 findings = st.builds(Finding, st.text(max_size=5), st.sampled_from(Severity), st.floats(), st.just(""), st.booleans())
 verdicts = st.builds(
-    Verdict, st.sampled_from(["a", "b"]), st.sampled_from(Outcome), st.lists(findings, max_size=3).map(tuple)
+    Verdict,
+    st.sampled_from(["a", "b"]),
+    st.sampled_from(Outcome),
+    st.lists(findings, max_size=3).map(tuple),
+    handling=st.sampled_from(Handling),
 )
+
+
+def worst(judgement):
+    counted = [one for one in judgement.verdicts if one.handling in ("counts", "defers")]
+    return max((finding.severity for one in counted for finding in one.findings), default=Severity.NOTE)
+
+
 policies = st.builds(
     lambda actions, weight, observe: Policy(**actions, spam_weight=weight, observe=observe),
     st.fixed_dictionaries({name: st.sampled_from(sorted(allowed)) for name, (allowed, _) in ALLOWED.items()}),
@@ -190,6 +231,7 @@ def allowed(judgement: Judgement) -> str:
     names = [
         f"{verdict.engine}/{finding.name}"
         for verdict in judgement.verdicts
+        if verdict.handling in ("counts", "defers")
         for finding in verdict.findings
         if finding.allows and verdict.outcome is Outcome.ANSWERED
     ]
@@ -201,11 +243,12 @@ def test_nothing_fails_open(given_verdicts, policy):
     judgement = Judgement(tuple(given_verdicts))
     decision = decide(judgement, policy)
     action = decision.would if policy.observe else decision.action
-    if judgement.severity is Severity.MALICIOUS:
+    if worst(judgement) is Severity.MALICIOUS:
         assert action is policy.malicious
     else:
-        needed = [policy.unscanned] if judgement.unanswered else []
-        needed += [policy.spam] if judgement.severity is Severity.SPAM and not allowed(judgement) else []
+        defers = [one for one in judgement.unanswered if one.handling is Handling.DEFERS]
+        needed = [Action.DEFER if defers else policy.unscanned] if judgement.unanswered else []
+        needed += [policy.spam] if worst(judgement) is Severity.SPAM and not allowed(judgement) else []
         assert all(STRICTNESS.index(action) >= STRICTNESS.index(other) for other in needed)
 
 
@@ -213,13 +256,14 @@ def decided_naively(judgement: Judgement, policy: Policy) -> Decision:
     """The table of the module, read line by line."""
     order = ["clean", "suspicious", "spam", "malicious"]
     found = [(0, "nothing found")]
-    for verdict in judgement.verdicts:
+    counted = [one for one in judgement.verdicts if one.handling in ("counts", "defers")]
+    for verdict in counted:
         for finding in verdict.findings:
             if finding.severity > max(found)[0]:
                 found.append((int(finding.severity), f"severity of {verdict.engine[:80]}/{finding.name[:80]}"))
     weight = math.fsum(
         max(-1e9, min(finding.weight * policy.weights.get(verdict.engine, 1.0), 1e9))
-        for verdict in judgement.verdicts
+        for verdict in counted
         for finding in verdict.findings
         if math.isfinite(finding.weight)
     )
@@ -231,10 +275,15 @@ def decided_naively(judgement: Judgement, policy: Policy) -> Decision:
     if level in {1, 2} and allowed(judgement):
         level, rule = 0, f"{allowed(judgement)} allows {order[level]}, {rule}"
     cases = [(order[level], rule)]
-    if judgement.unanswered and level < 3:
-        missing = judgement.unanswered[0]
-        cases = [("unscanned", f"{missing.engine[:80]} {missing.outcome}"), *(cases if level else [])]
+    silent = [one for one in counted if one.outcome in ("unscanned", "failed", "late")]
+    deferring = [one for one in silent if one.handling == "defers"]
+    if silent and level < 3:
+        missing = [*deferring, *silent][0]
+        rule = f"{missing.engine[:80]} {missing.outcome}" + (", which defers" if deferring else "")
+        cases = [("unscanned", rule), *(cases if level else [])]
     actions = [Action.DELIVER if name == "clean" else getattr(policy, name) for name, _ in cases]
+    if deferring and level < 3:
+        actions[0] = Action.DEFER
     at = actions.index(max(actions, key=STRICTNESS.index))
     decision = Decision(actions[at], Category(cases[at][0]), ": ".join(cases[at]))
     return decision._replace(action=Action.DELIVER, would=actions[at]) if policy.observe else decision

@@ -113,11 +113,6 @@ async def test_nobody_there():
             await engine(place).judge(mail_of(letter()))
 
 
-async def test_a_larger_message_is_not_sent():
-    with pytest.raises(Unscanned):
-        await engine("127.0.0.1:1", max_bytes=10).judge(mail_of(letter()))
-
-
 async def test_a_message_that_cannot_be_read_is_a_failure():
     class Broken:
         size = 10
@@ -131,32 +126,6 @@ async def test_a_message_that_cannot_be_read_is_a_failure():
     async with pretend_clamd(b"stream: OK\0") as address:
         with pytest.raises(ValueError, match="mapping closed"):
             await engine(address).judge(mail)
-
-
-async def test_no_more_connections_than_allowed():
-    open_now, most = 0, 0
-    all_came = asyncio.Event()
-
-    async def serve(reader, writer):
-        nonlocal open_now, most
-        open_now += 1
-        most = max(most, open_now)
-        if open_now == 2:
-            all_came.set()
-        await reader.readuntil(bytes(4))
-        await all_came.wait()
-        open_now -= 1
-        writer.write(b"stream: OK\0")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        host, port = server.sockets[0].getsockname()
-        asked = engine(f"{host}:{port}", connections=2)
-        answers = await asyncio.gather(*(asked.judge(mail_of(letter())) for _ in range(8)))
-    assert answers == [[]] * 8
-    assert most == 2
 
 
 async def test_it_keeps_the_contract():

@@ -24,6 +24,7 @@ def test_engines_get_their_options():
     clamav, rspamd = registry.build(tables, pretend_tools())
     assert (clamav.name, clamav.deadline, type(clamav.engine)) == ("clamav", 7.0, Clamav)
     assert rspamd.engine.options.url == "http://h:1"
+    assert clamav.options is clamav.engine.options
 
 
 @pytest.mark.parametrize(
@@ -37,18 +38,21 @@ def test_engines_get_their_options():
         ({"clamav": {"address": "h"}}, ("engines", "clamav", "address"), "must be HOST:PORT or the absolute path"),
         ({"clamav": {"address": "h:99999"}}, ("engines", "clamav", "address"), "must be HOST:PORT"),
         ({"clamav": {"deadline": 0}}, ("engines", "clamav", "deadline"), "Input should be greater than 0"),
+        ({"clamav": {"on_late": "x"}}, ("engines", "clamav", "on_late"), "Input should be 'ignore', 'unscanned' or"),
+        ({"clamav": {"directions": []}}, ("engines", "clamav", "directions"), "Frozenset should have at least 1 item"),
+        ({"clamav": {"shadow": True}}, ("engines",), "all engines are shadows"),
     ],
 )
 def test_mistakes_are_told_by_key(tables, path, message):
     ((found_path, found_message),) = registry.problems(tables)
     assert found_path == path
     assert found_message.startswith(message)
-    with pytest.raises(ValueError, match=r"^engines\."):
+    with pytest.raises(ValueError, match=r"^engines[.:]"):
         registry.build(tables, pretend_tools())
 
 
 def test_all_mistakes_at_once_and_no_secret_in_them():
-    tables = {"x": {}, "clamav": {"max_bytes": 0, "connections": 0}, "rspamd": {"password": ["hunter2"]}}
+    tables = {"x": {}, "clamav": {"max_bytes": 0, "at_once": 0}, "rspamd": {"password": ["hunter2"]}}
     found = registry.problems(tables)
     assert len(found) == 4
     assert "hunter2" not in str(found)

@@ -81,13 +81,6 @@ async def test_what_rspamd_did_not_look_at_is_unscanned(answer):
         await judge(answer)
 
 
-async def test_a_larger_message_is_not_sent():
-    http = PretendHttp(reply(action="no action"))
-    with pytest.raises(Unscanned):
-        await engine(http, max_bytes=10).judge(mail_of(letter()))
-    assert http.requests == []
-
-
 async def test_what_is_asked():
     http = PretendHttp(reply(action="no action"))
     message = letter(headers=[REPORT])

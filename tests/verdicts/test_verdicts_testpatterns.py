@@ -202,21 +202,6 @@ async def test_a_base64_line_that_looks_like_an_odd_field():
     assert await names(message) == ["EICAR"]
 
 
-@pytest.mark.parametrize(
-    ("message", "defect"),
-    [
-        (CTE + b"7bit\r\n" + CTE + b"base64\r\n\r\n" + ENCODED, "duplicate-content-transfer-encoding"),
-        (b"Content-Type: text/plain\r\n" + in_a_part(b"\r\nx"), "duplicate-content-type"),
-        (in_a_part(b"\r\nx").replace(b"=b", b"=c; boundary=b"), "duplicate-boundary"),
-        (in_a_part(b"\r\nx").replace(b"=b", b"=c; boundary*=b"), "duplicate-boundary"),
-        (in_a_part(b"Content-Type: a/b\r\nContent-Type: c/d\r\n\r\nx"), "duplicate-content-type"),
-    ],
-)
-async def test_what_can_be_read_in_two_ways_is_unscanned(message, defect):
-    with pytest.raises(Unscanned, match=defect):
-        await names(message)
-
-
 async def test_what_is_said_twice_alike_can_be_read_in_one_way():
     message = CTE + b"base64\r\n" + CTE + b" base64\r\nContent-Type: a/b; x=y; x=y\r\n\r\n" + ENCODED
     assert await names(message) == ["EICAR"]

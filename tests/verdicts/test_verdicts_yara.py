@@ -7,11 +7,11 @@ import zipfile
 import pytest
 import uvloop
 from pydantic import ValidationError
+from verdicts.unpacking import Limits
 
 from verdicts.contract import Finding, Severity, Unscanned
 from verdicts.engines.yara import Yara
 from verdicts.kit import assert_contract, letter, mail_of, pretend_tools
-from verdicts.unpacking import Limits
 from verdicts.yara_rules import _compiled_once, compiled
 from verdicts.yara_scan import _known, scan
 

@@ -4,7 +4,6 @@ A message beyond a limit of clamd is "unscanned", never clean. clamd looks into 
 allow, and says so only with `AlertExceedsMax yes` in clamd.conf: set it.
 """
 
-import asyncio
 from collections.abc import Iterable
 
 from pydantic import Field
@@ -27,22 +26,16 @@ class Clamav(Engine):
 
         address: SocketAddress = "127.0.0.1:3310"
         """clamd's TCPSocket as HOST:PORT, or the path of its LocalSocket."""
-        max_bytes: int | None = Field(None, ge=1)
-        """Larger messages are unscanned without asking; clamd's own StreamMaxLength holds in any case."""
-        connections: int = Field(10, ge=1)
-        """Messages at clamd at a time; clamd's MaxThreads is 10 by default. More of them wait for their turn."""
+        at_once: int | None = Field(10, ge=1)
+        """Messages that a worker may have at clamd at a time; clamd's MaxThreads is 10 by default."""
 
     def __init__(self, options: Options, tools: Tools) -> None:
         super().__init__(options, tools)
         self._address = options.address
-        self._max_bytes = options.max_bytes
-        self._turns = asyncio.Semaphore(options.connections)
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
         """Raises OSError when clamd does not answer, ValueError when its answer makes no sense."""
-        if self._max_bytes is not None and mail.content.size > self._max_bytes:
-            raise Unscanned(f"the message is larger than {self._max_bytes} bytes")
-        async with self._turns, connected(self._address) as connection:
+        async with connected(self._address) as connection:
             # Past its size limit clamd answers at once and hangs up.
             sending, reading = _send(connection, mail.content), _receive(connection)
             return _findings(await exchange(sending, reading, lambda reply: reply == CLEAN))

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, SecretStr
 
 from verdicts.contract import Engine, EngineOptions, Finding, HttpReply, Severity, Tools, Unscanned
 from verdicts.mail import Content, Mail
@@ -47,13 +47,10 @@ class Rspamd(Engine):
         """Sent as the Password field, where the worker wants one."""
         reject: Literal["spam", "malicious"] = "spam"
         """What rspamd's action "reject" means."""
-        max_bytes: int | None = Field(None, ge=1)
-        """Larger messages are unscanned without asking; rspamd hangs up on what is over its own max_message."""
 
     def __init__(self, options: Options, tools: Tools) -> None:
         super().__init__(options, tools)
         self._url = f"{options.url}/checkv2"
-        self._max_bytes = options.max_bytes
         self._secret = [("Password", options.password.get_secret_value())] if options.password else []
         reject = Severity.MALICIOUS if options.reject == "malicious" else Severity.SPAM
         self._severities = {
@@ -69,8 +66,6 @@ class Rspamd(Engine):
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
         """Raises OSError when rspamd does not answer, ValueError when its answer makes no sense."""
-        if self._max_bytes is not None and mail.content.size > self._max_bytes:
-            raise Unscanned(f"the message is larger than {self._max_bytes} bytes")
         reply = await self.tools.http.post(
             self._url, headers=[*_facts(mail), *self._secret], body=_Body(mail.content), limit=_REPLY_BYTES
         )
