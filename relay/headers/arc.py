@@ -1,0 +1,134 @@
+"""ARC sets: the chain that a message came with, and the set that we put on top of it (RFC 8617)."""
+
+import asyncio
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from verdicts.canonical import relaxed_header
+from verdicts.fields import Fields
+
+RESULTS, MESSAGE_SIGNATURE, SEAL = "ARC-Authentication-Results", "ARC-Message-Signature", "ARC-Seal"
+
+MOST_SETS = 50
+"""RFC 8617 section 4.2.1."""
+_LEAST_BITS, _MOST_BITS = 2048, 4096  # a larger one would hold the loop for more than some milliseconds
+_MOST_SIGNED = 10  # fields of one name
+_INSTANCE = re.compile(rb"(?:\A|;)[ \t\r\n]*i[ \t\r\n]*=[ \t\r\n]*([1-9][0-9]?)[ \t\r\n]*(?:;|\Z)")
+
+Set = tuple[bytes, bytes, bytes]
+"""The canonical fields of one instance, in the order in which a seal covers them (RFC 8617 section 5.1.1)."""
+
+
+class BrokenChain(Exception):
+    """The sets that a message has are no chain that can be sealed over; the text says why."""
+
+
+class Signer(NamedTuple):
+    """Who seals, with what."""
+
+    domain: str
+    selector: str
+    key: RSAPrivateKey
+    names: tuple[str, ...]
+    """Header fields that the message signature covers where they are; From is one of them."""
+
+
+def read_key(file: Path) -> RSAPrivateKey:
+    """The key in a PEM file. Raises OSError, and ValueError when it holds no RSA key of 2048 to 4096 bits."""
+    try:
+        key = load_pem_private_key(file.read_bytes(), None)
+    except (ValueError, TypeError) as error:  # TypeError: it wants a password
+        raise ValueError("is no private key in PEM without a password") from error
+    if not isinstance(key, RSAPrivateKey) or not _LEAST_BITS <= key.key_size <= _MOST_BITS:
+        raise ValueError(f"must be an RSA key of {_LEAST_BITS} to {_MOST_BITS} bits")
+    return key
+
+
+def arrived(fields: Fields) -> list[Set]:
+    """The ARC sets in `fields`, the first one first. Raises BrokenChain when they are not whole."""
+    results, signatures, seals = (_numbered(fields, name) for name in (RESULTS, MESSAGE_SIGNATURE, SEAL))
+    numbers = range(1, len(seals) + 1)
+    if not set(numbers) == results.keys() == signatures.keys() == seals.keys():
+        raise BrokenChain("the sets are not whole")
+    return [(results[number], signatures[number], seals[number]) for number in numbers]
+
+
+def _numbered(fields: Fields, name: str) -> dict[int, bytes]:
+    """The canonical fields called `name`, by instance."""
+    found: dict[int, bytes] = {}
+    for field in islice(fields.each(name), MOST_SETS + 1):
+        match = _INSTANCE.search(field.value)
+        if match is None or int(match[1]) in found:
+            raise BrokenChain(f"{name} without an instance of its own")
+        found[int(match[1])] = relaxed_header(field.name, field.value)
+    return found
+
+
+async def seal(
+    signer: Signer, header: Fields, body_hash: bytes, results: str, sets: list[Set], when: float
+) -> list[bytes]:
+    """The fields of the next set, the topmost first, for the message whose header section is `header`.
+
+    `body_hash` is the SHA-256 of its relaxed body, `results` the payload of Authentication-Results, `sets` are those
+    that came, found good; `when` is in seconds since the epoch. Others get their turn between the two signatures.
+    Raises BrokenChain when no more sets are allowed.
+    """
+    instance = len(sets) + 1
+    if instance > MOST_SETS:
+        raise BrokenChain(f"it has {MOST_SETS} sets")
+    found = f"{RESULTS}: i={instance}; {results}\r\n".encode("ascii")
+    who = f"d={signer.domain}; s={signer.selector};\r\n\tt={int(when)}"
+    names, covered = _covered(signer.names, header)
+    body = b64encode(body_hash).decode("ascii")
+    signature = _signed(
+        signer.key,
+        f"{MESSAGE_SIGNATURE}: i={instance}; a=rsa-sha256; c=relaxed/relaxed; {who};\r\n\th={names};\r\n\tbh={body}",
+        covered,
+    )
+    await asyncio.sleep(0)
+    tags = f"{SEAL}: i={instance}; a=rsa-sha256; cv={'pass' if sets else 'none'}; {who}"
+    top = _signed(signer.key, tags, [*chain.from_iterable(sets), _relaxed(found), _relaxed(signature)])
+    return [top, signature, found]
+
+
+def _covered(names: Iterable[str], header: Fields) -> tuple[str, list[bytes]]:
+    """The tag h= and the canonical fields that it names, of each name the lowest first (RFC 6376 section 5.4.2).
+
+    From is named once more than it is there, so that nobody can add another.
+    """
+    named: list[str] = []
+    covered: list[bytes] = []
+    for name in names:
+        fields = list(header.each(name))[: -_MOST_SIGNED - 1 : -1]
+        named += [name] * (len(fields) + (name.lower() == "from"))
+        covered += [relaxed_header(field.name, field.value) for field in fields]
+    return ":\r\n\t".join(_grouped(named)), covered
+
+
+def _grouped(names: list[str]) -> Iterator[str]:
+    """A few names for each line."""
+    for start in range(0, len(names), 4):
+        yield ":".join(names[start : start + 4])
+
+
+def _signed(key: RSAPrivateKey, tags: str, covered: Iterable[bytes]) -> bytes:
+    """The field `tags` with the signature over `covered` and itself (RFC 6376 section 3.7)."""
+    unsigned = f"{tags};\r\n\tb=".encode("ascii")
+    data = b"".join([*covered, _relaxed(unsigned).removesuffix(b"\r\n")])
+    text = b64encode(key.sign(data, PKCS1v15(), SHA256()))
+    return unsigned + b"\r\n\t".join(text[at : at + 72] for at in range(0, len(text), 72)) + b"\r\n"
+
+
+def _relaxed(field: bytes) -> bytes:
+    """A whole field of ours."""
+    name, _, value = field.partition(b":")
+    return relaxed_header(name, value)
