@@ -4,6 +4,7 @@ Durations are seconds and sizes are bytes unless the name says otherwise. Unknow
 """
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ def _endpoint(value: str) -> str:
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Seconds = Annotated[float, Field(gt=0)]
+_HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -33,7 +35,7 @@ class _Table(BaseModel):
 class Node(_Table):
     """[node]: who this node is."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", max_length=253)
+    name: str = Field(pattern=_HOST, max_length=253)
     """Host name of this node: HELO name, Received field, trace. Must resolve to the node's egress address."""
     state: Path
     """Folder for the database, the quarantine and the temporary files; must be writable."""
@@ -165,6 +167,44 @@ class Dns(_Table):
     """Seconds for one look-up."""
 
 
+def _signed(names: list[str]) -> list[str]:
+    """`names` if a message signature may cover them (RFC 8617 section 4.1.2). Raises ValueError."""
+    low = [name.lower() for name in names]
+    if "from" not in low:
+        raise ValueError("must name From")
+    if len(set(low)) < len(low):
+        raise ValueError("names a field twice")
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,76}", name):
+            raise ValueError(f"{name!r} is no field name")
+        if re.fullmatch("(arc-.*|authentication-results|received|return-path)", name, re.IGNORECASE):
+            raise ValueError(f"must not name {name}, which changes on the way")
+    return names
+
+
+class Arc(_Table):
+    """[arc]: an ARC set on all mail that is handed over (RFC 8617); none is written without this table."""
+
+    domain: str = Field(pattern=_HOST, max_length=253)
+    """Who seals: d= of our set. A tenant that names it with Set-ArcConfig -ArcTrustedSealers believes what we found."""
+    selector: str = Field(pattern=_HOST, max_length=253)
+    """Which key: its public half is a TXT record at SELECTOR._domainkey.DOMAIN, as for DKIM."""
+    private_key: Path
+    """PEM file of the RSA key, 2048 to 4096 bits, without a password; read again on SIGHUP."""
+    authserv_id: str | None = Field(None, pattern=_HOST, max_length=253)
+    """Our name in Authentication-Results; fields that arrive under it are taken off. `node.name` when not given."""
+    signed: Annotated[list[str], AfterValidator(_signed)] = [
+        "From", "Sender", "Reply-To", "Subject", "Date", "Message-ID", "To", "Cc", "MIME-Version", "Content-Type",
+        "Content-Transfer-Encoding", "Content-ID", "Content-Description", "Resent-Date", "Resent-From",
+        "Resent-Sender", "Resent-To", "Resent-Cc", "Resent-Message-ID", "In-Reply-To", "References", "List-Id",
+        "List-Help", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Subscribe", "List-Post", "List-Owner",
+        "List-Archive", "DKIM-Signature",
+    ]  # fmt: skip
+    """Header fields that the seal protects, where a message has them (RFC 6376 section 5.4.1); From is one of them."""
+    deadline: Seconds = 10.0
+    """Seconds for one message's seal, most of them for DNS; then it goes unsealed."""
+
+
 class Quarantine(_Table):
     """[quarantine]: mail that is withheld."""
 
@@ -210,6 +250,7 @@ class Settings(_Table):
     delivery: Delivery = Delivery()
     judging: Judging = Judging()
     dns: Dns = Dns()
+    arc: Arc | None = None
     quarantine: Quarantine = Quarantine()
     records: Records = Records()
     http: Http = Http()

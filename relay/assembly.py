@@ -21,6 +21,7 @@ from relay.dns import Resolver
 from relay.dressing import Dresser
 from relay.errors import ConfigurationError
 from relay.gate import Gate
+from relay.headers.arc import Signer, read_key
 from relay.intake.admission import Admission
 from relay.intake.microsoft import read_ranges, shipped
 from relay.intake.options import IntakeOptions
@@ -31,14 +32,15 @@ from relay.records.model import Record
 from relay.records.store import Store
 from relay.replies import Reply
 from relay.rooms import Rooms
+from relay.sealing import Sealer
 from relay.tenants.directory import Directory
 from relay.tenants.loops import Tracer
 from relay.tenants.model import Tenant
 from relay.tls import Certificates, client_context
-from relay.tools import SystemClock, Toolbox
+from relay.tools import Toolbox
 from verdicts import registry
 from verdicts.ambiguity import STRUCTURE
-from verdicts.contract import History, Tools
+from verdicts.contract import Clock, History, Tools
 from verdicts.panel import Panel, Rules
 
 log = structlog.get_logger("assembly")
@@ -149,7 +151,7 @@ def rooms(
         delivery=delivery(settings, resolver),
         panel=engines,
         tracer=tracer,
-        dresser=Dresser(settings.node.name, tracer, toolbox.tools.clock),
+        dresser=dresser(settings, tracer, toolbox.tools.clock),
         quarantine=quarantine,
         record=record,
         clock=toolbox.tools.clock,
@@ -157,7 +159,27 @@ def rooms(
         gate=Gate(share(settings, settings.judging.at_once), engines.shortest),
         max_header_bytes=settings.smtp.max_header_bytes,
         validation_addresses=frozenset(address.lower() for address in settings.admission.validation_addresses),
+        sealer=sealer(settings, toolbox.tools),
     )
+
+
+def dresser(settings: Settings, tracer: Tracer, clock: Clock) -> Dresser:
+    """The dresser, who knows the name that we find things out under when we seal."""
+    node, arc = settings.node.name, settings.arc
+    return Dresser(node, tracer, clock, arc.authserv_id or node if arc else None)
+
+
+def sealer(settings: Settings, tools: Tools) -> Sealer | None:
+    """The sealer, when one is wanted. Raises ConfigurationError when its key cannot be used."""
+    arc = settings.arc
+    if arc is None:
+        return None
+    try:
+        key = read_key(arc.private_key)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError([f"arc.private_key: {arc.private_key}: {error}"]) from error
+    signer = Signer(arc.domain, arc.selector, key, tuple(arc.signed))
+    return Sealer(signer, arc.authserv_id or settings.node.name, tools, arc.deadline)
 
 
 def panel(settings: Settings, tools: Tools) -> Panel:
@@ -195,11 +217,13 @@ async def release(settings: Settings, folder: Folder, entry_id: str, known: Iter
     """
     entry = folder.show(entry_id)
     message = b"".join(folder.pieces(entry_id))
-    way = delivery(settings, Resolver(settings.dns.servers, settings.dns.timeout))
+    resolver = Resolver(settings.dns.servers, settings.dns.timeout)
+    way, toolbox = delivery(settings, resolver), Toolbox(resolver)
     tracer = Tracer(trace_key(settings.node.state), settings.node.name)
     try:
-        dresser = Dresser(settings.node.name, tracer, SystemClock())
+        stamps, seals = dresser(settings, tracer, toolbox.tools.clock), sealer(settings, toolbox.tools)
         tenant = next((tenant for tenant in known if tenant.name == entry.tenant), None)
-        return await releasing.release(entry, message, way, dresser, tenant)
+        return await releasing.release(entry, message, way, stamps, tenant, seals)
     finally:
         await way.close()
+        await toolbox.close()

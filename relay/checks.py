@@ -16,9 +16,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.load import ConfigProblems, Document, Key, Problem, explain, read_tables, read_toml
-from config.settings import Delivery, Settings, Smtp
+from config.settings import Arc, Delivery, Settings, Smtp
 from relay import tls
 from relay.errors import ConfigurationError, StoreFailed
+from relay.headers.arc import read_key
 from relay.records import tenants as stored_tenants
 from relay.records.store import Store
 from relay.tenants.model import TenantFile
@@ -172,6 +173,21 @@ def _readable(document: Document, place: Key, file: Path) -> Finds:
         yield document.problem(place, f"{file} cannot be read: {error.strerror}")
 
 
+def _arc(document: Document, tables: Mapping[str, Any]) -> Finds:
+    arc = tables.get("arc")
+    if isinstance(arc, Arc):
+        place = ("arc", "private_key")
+        unreadable = list(_readable(document, place, arc.private_key))
+        yield from unreadable or _key(document, place, arc.private_key)
+
+
+def _key(document: Document, place: Key, file: Path) -> Finds:
+    try:
+        read_key(file)
+    except ValueError as error:
+        yield document.problem(place, f"{file} {error}")
+
+
 def _engines(document: Document, tables: Mapping[str, Any]) -> Finds:
     if "engines" not in tables:
         return
@@ -236,5 +252,5 @@ def stored_documents(settings: Settings) -> list[dict[str, Any]]:
 
 
 _NO_TENANTS = Note("no tenants are stored, all mail is put off (451): see `sluice tenant apply`")
-STARTING: Sequence[Rule] = (_smtp, _delivery, _engines)
+STARTING: Sequence[Rule] = (_smtp, _delivery, _arc, _engines)
 RULES: Sequence[Rule] = (*STARTING, _deadlines, _expiry, _admission, _state, _tenants)

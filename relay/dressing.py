@@ -7,6 +7,7 @@ from relay.headers.dress import Stamps, dress
 from relay.headers.stamps import received
 from relay.tenants.loops import Tracer
 from verdicts.contract import Clock
+from verdicts.fields import Fields, find_header_end
 from verdicts.mail import Content, Mail
 
 
@@ -20,6 +21,17 @@ class Dressed:
         self.size = sum(map(len, head)) + content.size - rest
         """Bytes in all."""
 
+    def header(self) -> Fields:
+        """The header section that goes to the next hop."""
+        view = self._content.view()
+        end = find_header_end(view)
+        return Fields.parse(b"".join([*self._head, view[self._rest : end]]))
+
+    def put_before(self, fields: list[bytes]) -> None:
+        """Put these fields on top."""
+        self._head = fields + self._head
+        self.size += sum(map(len, fields))
+
     def pieces(self) -> Iterator[bytes]:
         """The bytes in order; may be called again."""
         pieces = self._content.pieces()
@@ -27,10 +39,11 @@ class Dressed:
 
 
 class Dresser:
-    """Stamps for the messages of one node."""
+    """Stamps for the messages of one node. `authserv_id`: under which name it writes Authentication-Results."""
 
-    def __init__(self, node: str, tracer: Tracer, clock: Clock) -> None:
+    def __init__(self, node: str, tracer: Tracer, clock: Clock, authserv_id: str | None = None) -> None:
         self._node, self._tracer, self._clock = node, tracer, clock
+        self._authserv_id = authserv_id
 
     def dress(
         self, mail: Mail, mail_id: str, *, spam: bool = False, loop_value: str | None = None, observe: bool = False
@@ -44,6 +57,7 @@ class Dresser:
             loop_value=loop_value,
             copy_report=True,  # only Microsoft and the operator's own networks are admitted
             observe=observe,
+            authserv_id=self._authserv_id,
         )
         head, rest = dress(mail.fields, mail.content.view(), stamps)
         return Dressed(head, mail.content, rest)

@@ -1,6 +1,6 @@
 """THE LIFE OF A MESSAGE. The order of events is written here and nowhere else; the rooms never call each other.
 
-admit, route, ask, read, prove, judge, decide, dress, hand over | keep | defer, record, reply.
+admit, route, ask, read, prove, judge, decide, dress, seal, hand over | keep | defer, record, reply.
 
 Admitting and reading are done by the intake, which calls the methods of Journey as the client's commands come. Sluice
 never owns a message: until the next hop (or the quarantine) has said yes, every way out of here is a 4xx or the next
@@ -129,6 +129,9 @@ class Journey:
         assert now.passage is not None
         spam, observe = decision.action is Action.MARK, decision.would is not None
         dressed = now.rooms.dresser.dress(mail, now.account.id, spam=spam, loop_value=missing_value, observe=observe)
+        if now.rooms.sealer is not None and not observe:
+            with now.account.stage("seal"):
+                await now.rooms.sealer.seal(mail, dressed, now.account.id)
         with now.account.stage("hand_over"):
             reply = await now.passage.hand_over(
                 dressed.pieces, dressed.size, bare=draft.bare, dotted=draft.dotted, wanted=self._wanted

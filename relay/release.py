@@ -6,6 +6,7 @@ from relay.delivery.delivery import Delivery
 from relay.dressing import Dresser
 from relay.quarantine.entry import Entry
 from relay.replies import Reply
+from relay.sealing import Sealer
 from relay.tenants.hops import NextHop
 from relay.tenants.model import Tenant
 from relay.tenants.proof import prove
@@ -35,7 +36,12 @@ class Kept:
 
 
 async def release(
-    entry: Entry, message: bytes, delivery: Delivery, dresser: Dresser, tenant: Tenant | None
+    entry: Entry,
+    message: bytes,
+    delivery: Delivery,
+    dresser: Dresser,
+    tenant: Tenant | None,
+    sealer: Sealer | None = None,
 ) -> dict[str, Reply]:
     """Hand `message` to the entry's next hop; what that said, word for word, by recipient.
 
@@ -49,6 +55,8 @@ async def release(
         said = {recipient.address: await passage.ask(recipient) for recipient in mail.envelope.recipients}
         if passage.accepted:
             dressed = dresser.dress(mail, entry.id, loop_value=_missing_value(mail, tenant))
+            if sealer is not None:
+                await sealer.seal(mail, dressed, entry.id)
             final = await passage.hand_over(dressed.pieces, dressed.size, bare=kept.bare)
             said |= {recipient.address: final for recipient in passage.accepted}
         return said

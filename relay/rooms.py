@@ -10,6 +10,7 @@ from relay.errors import Refused
 from relay.gate import Gate
 from relay.quarantine.folder import Folder
 from relay.records.model import Record
+from relay.sealing import Sealer
 from relay.tenants.directory import Directory, Route
 from relay.tenants.loops import Tracer
 from relay.tools import Toolbox
@@ -34,6 +35,7 @@ class Rooms:
     gate: Gate
     max_header_bytes: int
     validation_addresses: frozenset[str]
+    sealer: Sealer | None = None
     users: int = 0
     """Transactions that are in these rooms now."""
 

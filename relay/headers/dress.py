@@ -6,6 +6,7 @@ trace is read so that nothing behind its end counts.
 
 from typing import NamedTuple
 
+from relay.headers.authres import claiming
 from relay.headers.edits import cut
 from relay.headers.stamps import REPORT_COPY, antispam_copy
 from verdicts.fields import Fields
@@ -33,6 +34,8 @@ class Stamps(NamedTuple):
     """Whether the session proved to be Microsoft's, so that its report may be believed and copied."""
     observe: bool
     """Whether the tenant only observes: then Received, a missing loop value and the trace come, and nothing else."""
+    authserv_id: str | None = None
+    """Under which name we write Authentication-Results, if we do: those that came under it were forged."""
 
 
 def dress(fields: Fields, message: bytes | memoryview, stamps: Stamps) -> tuple[list[bytes], int]:
@@ -43,6 +46,8 @@ def dress(fields: Fields, message: bytes | memoryview, stamps: Stamps) -> tuple[
     head, spans = [stamps.received], []
     if not stamps.observe:
         spans = [span for name in REMOVED for span in fields.spans(name)]
+        if stamps.authserv_id is not None:
+            spans += claiming(fields, stamps.authserv_id)
         if stamps.copy_report and (copy := antispam_copy(fields)):
             head.append(copy)
         if stamps.spam:

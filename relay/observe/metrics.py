@@ -100,7 +100,8 @@ REFUSALS = (
     "eightbit", "bdat_needed", "policy", "overloaded",
 )  # fmt: skip
 OUTCOMES = ("delivered", "marked", "quarantined", "deferred", "refused", "rejected_by_next_hop", "sunk", "abandoned")
-STAGES = ("read", "judge", "ask", "hand_over", "keep")
+STAGES = ("read", "judge", "ask", "seal", "hand_over", "keep")
+SEAL_RESULTS = ("sealed", "broken_chain", "failed")
 VERDICTS = ("clean", "suspicious", "spam", "malicious", "unscanned", "failed", "late", "skipped")
 NEXT_HOP_FAILURES = ("dns", "connect", "tls", "timeout", "hung_up", "protocol", "no_connection", "changed")
 
@@ -141,6 +142,7 @@ RECORDS_LOST = Counter("sluice_records_logged_total", "Records that went to the 
 QUARANTINED = Gauge("sluice_quarantine_entries", "Entries in the quarantine.", multiprocess_mode="mostrecent")
 LOOPS = PlainCounter("sluice_loops_total", "Messages refused as loops.")
 PROOF_FAILURES = PlainCounter("sluice_proof_failures_total", "Messages without a tenant's proof.", ["mode"])
+SEALS = PlainCounter("sluice_seals_total", "Messages to be sealed with ARC, by how that went.", ["result"])
 CERTIFICATE_EXPIRY = Gauge(
     "sluice_certificate_expiry_timestamp_seconds", "End of the server certificate.", multiprocess_mode="mostrecent"
 )
@@ -162,6 +164,8 @@ def _children() -> None:
         STAGE_SECONDS.labels(stage)
     for kind in NEXT_HOP_FAILURES:
         NEXT_HOP_FAILED.labels(kind)
+    for result in SEAL_RESULTS:
+        SEALS.labels(result)
     for mode in ("require", "log"):
         PROOF_FAILURES.labels(mode)
     for result in ("ok", "failed"):

@@ -1,6 +1,8 @@
 """sluice check: everything that is wrong, at once, by file, line and key."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from doubles.arc_verifiers import pem
 
 from relay.records import tenants
 from relay.records.store import Store
@@ -115,6 +117,26 @@ def test_names_of_clients_need_tls(checked):
     assert status == 1
     assert lines[0] == "6: smtp.client_certificate_names: need TLS, and there is no certificate"
     assert lines[1].startswith("7: smtp.client_certificate_roots: ")
+
+
+ARC = '[arc]\ndomain = "sealer.example"\nselector = "2026"\nprivate_key = "arc.key"\n'
+
+
+def test_the_key_for_sealing(checked, tmp_path):
+    assert (
+        checked(PLAIN + ARC)[1][0]
+        == f"9: arc.private_key: {tmp_path}/arc.key cannot be read: No such file or directory"
+    )
+    file = tmp_path / "arc.key"
+    for key, told in (
+        (b"hunter2", f"{file} is no private key in PEM without a password"),
+        (pem(ec.generate_private_key(ec.SECP256R1())), f"{file} must be an RSA key of 2048 to 4096 bits"),
+        (pem(rsa.generate_private_key(65537, 1024)), f"{file} must be an RSA key of 2048 to 4096 bits"),
+    ):
+        file.write_bytes(key)
+        assert checked(PLAIN + ARC)[1][0] == f"9: arc.private_key: {told}"
+    file.write_bytes(pem(rsa.generate_private_key(65537, 2048)))
+    assert checked(PLAIN + ARC)[0] == 0
 
 
 def test_nobody_admitted_is_worth_a_note(checked):

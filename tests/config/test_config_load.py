@@ -129,6 +129,34 @@ def test_a_file_that_cannot_be_read_is_a_problem_without_a_line(tmp_path):
     assert told(tmp_path) == [" cannot be read: Is a directory"]
 
 
+ARC = '[arc]\ndomain = "sealer.example"\nselector = "2026"\nprivate_key = "arc.key"\n'
+
+
+def test_sealing_is_off_without_its_table(write, tmp_path):
+    assert load(write(LEAST)).arc is None
+    arc = load(write(LEAST + ARC)).arc
+    assert (arc.domain, arc.private_key, arc.authserv_id) == ("sealer.example", tmp_path / "arc.key", None)
+    assert {"From", "Subject", "DKIM-Signature"} <= set(arc.signed)
+    assert told(write(LEAST + "[arc]\n")) == [
+        "4: arc.domain: is required", "4: arc.selector: is required", "4: arc.private_key: is required",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('signed = ["Subject"]', "8: arc.signed: must name From"),
+        ('signed = ["From", "To", "from"]', "8: arc.signed: names a field twice"),
+        ('signed = ["From", "A:b"]', "8: arc.signed: 'A:b' is no field name"),
+        ('signed = ["From", "arc-seal"]', "8: arc.signed: must not name arc-seal, which changes on the way"),
+        ('signed = ["From", "Received"]', "8: arc.signed: must not name Received, which changes on the way"),
+        ('authserv_id = "a b"', "8: arc.authserv_id: must match pattern '^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$'"),
+    ],
+)
+def test_what_cannot_be_sealed_with(write, line, expected):
+    assert told(write(LEAST + ARC + line + "\n")) == [expected]
+
+
 def test_values_are_never_repeated(write):
     file = write(LEAST + '[records]\nurl = ["hunter2hunter2"]\n[smtp]\nworkers = "hunter2hunter2"\nhunter = 1\n')
     assert "hunter2" not in "".join(told(file))

@@ -178,3 +178,12 @@ def test_thousands_of_forged_fields_cost_little(between):
 def test_forged_fields_side_by_side_are_one_cut():
     fields = Fields.parse(b"To: x\r\n" + b"X-PERCEPTION-POINT-SPAM:\r\n y\r\n" * 3 + b"To: y\r\n\r\n")
     assert list(fields.spans("X-PERCEPTION-POINT-SPAM")) == [(7, 7 + 3 * 30)]
+
+
+def test_results_that_claim_to_be_ours_go_where_we_write_them():
+    forged = b"Authentication-Results: MX1 (x) ; spf=pass\r\n"
+    message = b"Authentication-Results: mx2; spf=pass\r\n" + forged + b"To: x\r\n\r\n"
+    ours = PLAIN._replace(authserv_id="mx1")
+    assert dressed(message, ours) == RECEIVED + TRACE + message.replace(forged, b"")
+    assert dressed(message) == RECEIVED + TRACE + message
+    assert dressed(message, ours._replace(observe=True)) == RECEIVED + TRACE + message

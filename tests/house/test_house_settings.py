@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from house.documents import ROOT, check_block, documented
 
+from config.load import _model_in
 from config.settings import Settings
 
 CLASSES = {
@@ -25,6 +26,11 @@ def shown(value) -> str:
     return "" if value is None else f"`{value}`"
 
 
+def capital(text: str) -> str:
+    """`text` with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def default(field) -> str:
     return "required" if field.is_required() else shown(field.get_default(call_default_factory=True))
 
@@ -33,14 +39,14 @@ def tables():
     """Name, class and documented settings of each table."""
     for name, field in Settings.model_fields.items():
         if name != "engines":
-            model = field.annotation
+            model = _model_in(field.annotation)
             yield name, model, list(documented(CLASSES[model.__name__].body))
 
 
 def written() -> str:
     lines = []
     for name, model, settings in tables():
-        lines += ["", f"## [{name}]", "", model.__doc__.partition(": ")[2].capitalize(), ""]
+        lines += ["", f"## [{name}]", "", capital(model.__doc__.partition(": ")[2]), ""]
         lines += ["| setting | default | meaning |", "|---|---|---|"]
         for statement, text in settings:
             key = statement.target.id
