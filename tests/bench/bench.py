@@ -15,6 +15,8 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+from engines import ENGINES
+from engines import relays as with_engines
 from mails import MIB, write_letter
 from processes import end_in_order, free_port, running, tool
 from relays import RELAYS, by_command, installed
@@ -85,8 +87,10 @@ def ratio(mine, others, name):
     return f"{statistics.median(a[name] / b[name] for a, b in zip(mine, others, strict=True)):.2f}"
 
 
-def columns(timed, workers):
+def columns(timed, workers, engines):
     """Title, key of a round and digits of each column of figures."""
+    if engines:
+        return [("p50 ms", "p50", 2), ("CPU ms/msg", "cpu", 2), ("p99 ms", "p99", 2)]
     if timed:
         return [("p50 ms", "p50", 2), ("p99 ms", "p99", 2), ("msg/s", "rate", 0)]
     return [("msg/s", "rate", 0), ("CPU ms/msg", "cpu", 2), *([("busiest process", "busiest", 2)] if workers else [])]
@@ -107,7 +111,7 @@ def row(scenario, relay, figures, shown, subject):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenarios", default="4k-10,64k-20,1m-10,lat-4k-1", help=f"all, or of {','.join(SCENARIOS)}")
+    parser.add_argument("--scenarios", help=f"all, or of {','.join(SCENARIOS)}")
     parser.add_argument("--relays", help=f"of {','.join(RELAYS)}; those that are installed")
     parser.add_argument(
         "--relay", action="append", default=[], metavar="NAME=COMMAND",
@@ -117,33 +121,56 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.5, help="about as long as one round shall take")
     parser.add_argument("--tls", action="store_true", help="STARTTLS on both sides; generator and sink are ours then")
     parser.add_argument("--workers", action="store_true", help="two workers beside one")
+    parser.add_argument("--engines", help=f"what each verdict engine costs: all, or of {','.join(ENGINES)}")
     parser.add_argument("--pin", action="store_true", help="generator and sink on core 0, relays on the others")
     parser.add_argument("--json", type=Path, help="write all rounds to this file")
     asked = parser.parse_args()
     if asked.pin and (os.cpu_count() or 1) < 2:
         parser.error("--pin needs two cores")
     end_in_order()
+    with contextlib.ExitStack() as stack:
+        known, names = engines(asked, stack) if asked.engines else peers(asked, parser)
+        kept = tables(asked, known, names)
+    if asked.json:
+        asked.json.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def peers(asked, parser):
+    """How each wanted relay is started, and their names."""
     default = "sluice-2,sluice" if asked.workers else "sluice,naive,naive-uvloop,postfix"
     names = (asked.relays or default + (",postfix-queue" if asked.tls and not asked.workers else "")).split(",")
     others = {name: by_command(command) for name, _, command in (text.partition("=") for text in asked.relay)}
-    known, names = RELAYS | others, [*(name for name in names if installed(name)), *others]
+    names = [*(name for name in names if installed(name)), *others]
     if "postfix-queue" in names and not asked.tls:
         parser.error("postfix-queue can be measured with --tls only: smtp-sink does not tell what it took")
-    wanted = list(SCENARIOS) if asked.scenarios == "all" else asked.scenarios.split(",")
+    return RELAYS | others, names
+
+
+def engines(asked, stack):
+    """The same for a Sluice with each wanted engine; the servers that the engines ask run until `stack` is left."""
+    names = list(ENGINES) if asked.engines == "all" else asked.engines.split(",")
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-")))
+    folder.chmod(0o755)
+    return with_engines(names, folder, stack), names
+
+
+def tables(asked, known, names):
+    """Measure and print; all rounds."""
+    default = "lat-4k-1,lat-64k-1,lat-10m-1" if asked.engines else "4k-10,64k-20,1m-10,lat-4k-1"
+    wanted = list(SCENARIOS) if asked.scenarios == "all" else (asked.scenarios or default).split(",")
     kept = {}
     for timed in (False, True):
         chosen = [name for name in wanted if SCENARIOS[name].timed == timed]
         if not chosen:
             continue
-        shown = columns(timed, asked.workers)
+        shown = columns(timed, asked.workers, asked.engines)
         with rig(known, names, asked, ours=timed or asked.tls) as (made, relays):
             print(head(shown, names[0]), flush=True)
             for name in chosen:
                 kept[name] = measure(made, relays, SCENARIOS[name], asked.rounds, asked.seconds)
                 print(*(row(name, each, kept[name], shown, names[0]) for each in relays), sep="\n", flush=True)
         print()
-    if asked.json:
-        asked.json.write_text(json.dumps(kept, indent=1) + "\n")
+    return kept
 
 
 if __name__ == "__main__":

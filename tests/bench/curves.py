@@ -7,9 +7,9 @@ from matplotlib import pyplot as plt
 
 
 def draw(name, found, path):
-    """Draw what `found` by memory.py, stall.py or overload.py."""
+    """Draw what `found` by the file of that name."""
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-    {"memory": memory, "stall": stall, "overload": overload}[name](axes, found)
+    {"memory": memory, "stall": stall, "judging": stall, "overload": overload}[name](axes, found)
     axes.grid(alpha=0.3)
     if axes.get_yscale() == "linear":
         axes.set_ylim(bottom=0)

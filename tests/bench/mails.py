@@ -1,5 +1,8 @@
 """The mails that are sent: a multipart letter of any size, and what a hostile stranger would send."""
 
+import base64
+import io
+import zipfile
 from pathlib import Path
 
 KIB, MIB = 1_024, 1_048_576
@@ -50,6 +53,26 @@ _HEAD = HEAD.replace("\n", "\r\n").encode()
 _PLAIN = _HEAD + b"\r\n"
 _MIXED = _HEAD + b'Content-Type: multipart/mixed; boundary="=_b"\r\n\r\n'
 _PART = b"--=_b\r\nContent-Type: text/plain; name=a\r\nContent-Transfer-Encoding: base64\r\n\r\nQUJD\r\n"
+_LINK = b'<a href="https://u%d.example/%d">https://paypal.example/</a>\r\n'
+
+
+def bombs():
+    """Fifty archives of 100 MB of zeros each."""
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros.bin", "w") as member:
+        for _ in range(100):
+            member.write(bytes(1_000_000))
+    part = b"--=_b\r\nContent-Type: application/zip; name=a.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    part += base64.encodebytes(bomb.getvalue()).replace(b"\n", b"\r\n")
+    return _MIXED + part * 50 + b"--=_b--" + END
+
+
+def links():
+    """A page of 10 MB that is all links."""
+    page = b"".join(_LINK % (number, number) for number in range(150_000))
+    return _HEAD + b"Content-Type: text/html\r\n\r\n" + page + b"." + END
+
+
 HOSTILE = {
     "40 MB letter": lambda: wire(letter(40_000_000)),
     "1 MB header line": lambda: _HEAD + b"X-Long: " + b"a" * 1_000_000 + b"\r\n\r\nbody" + END,
@@ -61,6 +84,8 @@ HOSTILE = {
     "20 MB of dots": lambda: _PLAIN + b"..\r\n" * 5_000_000 + END.removeprefix(b"\r\n"),
     "20 MB of bare line feeds": lambda: _PLAIN + b"\n" * 20_000_000 + END,
     "20 MB of small parts": lambda: _MIXED + _PART * (20_000_000 // len(_PART)) + b"--=_b--" + END,
+    "10 MB of links": links,
+    "50 zip bombs": bombs,
     "20 MB of boundaries": lambda: _MIXED + b"--=_b\r\n" * 2_857_142 + b"--=_b--" + END,
 }
 """What is sent to hold the event loop up, by name: makes the bytes that come after 354, with the dot at the end."""

@@ -41,6 +41,8 @@ SCENARIOS = {
     "10m-4": Scenario(10 * MIB, 4, 8),
     "30m-2": Scenario(30 * MIB, 2, 4),
     "lat-4k-1": Scenario(4 * KIB, 1, 100, timed=True),
+    "lat-64k-1": Scenario(64 * KIB, 1, 40, timed=True),
+    "lat-10m-1": Scenario(10 * MIB, 1, 3, timed=True),
     "mix-4k-2": Scenario(4 * KIB, 2, 20, timed=True, beside=True),
 }
 

@@ -13,10 +13,10 @@ LIMIT = 50.0
 """Milliseconds that the event loop may be late."""
 
 
-def measure(quick):
+def measure(quick, **settings):
     seconds = 2.0 if quick else 10.0
     with (
-        node() as relay,
+        node(**settings) as relay,
         subprocess.Popen(
             [*on(LOADS), *program("probe", relay.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as probe,

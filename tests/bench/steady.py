@@ -1,4 +1,4 @@
-"""Three curves that show whether Sluice stays steady: memory, stall, overload. Writes NAME.json and NAME.png.
+"""The curves that show whether Sluice stays steady: memory, stall, judging, overload. Writes NAME.json and NAME.png.
 
 Each is told in its file. Needs two cores, 8 GB on the temporary folder's disk, and matplotlib (the extra `bench`).
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from processes import end_in_order
 from scenarios import HERE
 
-CURVES = ("memory", "stall", "overload")
+CURVES = ("memory", "stall", "judging", "overload")
 
 
 def main():
