@@ -87,7 +87,9 @@ def _run(request: Request, stream: BufferedReader) -> bytes:
     try:
         call = _read(stream, request.call)
         buffers = [_read(stream, size) for size in request.buffers]
-        function, arguments = pickle.loads(call)  # noqa: S301 - our parent's
+        place, arguments = pickle.loads(call)  # noqa: S301 - our parent's
+        module, _, name = place.partition(":")
+        function = getattr(importlib.import_module(module), name)
         return _packed(RESULT, function(*(_put_back(argument, buffers) for argument in arguments)))
     except MemoryError:
         os._exit(MEMORY_EXIT)

@@ -6,7 +6,8 @@
     except Unfinished as unfinished:
         raise Unscanned(str(unfinished))
 
-`function` is a module's, `arguments` are pickled; bytes, and lists of bytes, go as they are, in pieces, and arrive as
+`function` is a module's, or its name as "module:function" where importing the module here would cost memory or time;
+`arguments` are pickled; bytes, and lists of bytes, go as they are, in pieces, and arrive as
 bytes. What it returns must be plain data, and arrives as JSON has it: a tuple is a list. State that shall outlive a run
 (compiled rules) is made in the worker, by `functools.lru_cache` in the function's module.
 """
@@ -58,7 +59,7 @@ class Workers:
         self._killed: list[subprocess.Popen[bytes]] = []
         self._closed = False
 
-    async def run(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Any:
+    async def run(self, function: Callable[..., Any] | str, *arguments: Any, seconds: float) -> Any:
         """What `function(*arguments)` returns, called in a process of its own.
 
         Raises `Unfinished` when it took more than `seconds` or too much memory, died or returned too much; the process
@@ -69,7 +70,7 @@ class Workers:
         async with self._turns:
             worker = self._free()
             try:
-                await worker.know(function.__module__)
+                await worker.know(call.module)
                 answer = await worker.ask(call)
                 worker.runs += 1
             except BaseException:
@@ -123,10 +124,12 @@ class Workers:
 class _Call:
     """A run as it goes over the socket: preface and pickle, then the bytes among the arguments, without a copy."""
 
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> None:
+    def __init__(self, function: Callable[..., Any] | str, arguments: tuple[Any, ...], seconds: float) -> None:
+        place = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
+        self.module = place.partition(":")[0]
         self.seconds = seconds
         self.buffers: list[memoryview] = []
-        call = pickle.dumps((function, [self._apart(argument) for argument in arguments]))
+        call = pickle.dumps((place, [self._apart(argument) for argument in arguments]))
         preface = pickle.dumps(tuple(Request(seconds, len(call), tuple(buffer.nbytes for buffer in self.buffers))))
         self.head = len(preface).to_bytes(LENGTH_BYTES, "big") + preface + call
 

@@ -41,6 +41,10 @@ async def test_what_is_returned_is_plain_data():
         arguments = [1, "ä", None, {"a": [1.5]}, b"", True]
         assert await some.run(hostile_work.give_back, *arguments[:4], seconds=10) == arguments[:4]
         assert await some.run(hostile_work.pair, seconds=10) == [[1, "x"], {"1": [2]}]
+        assert await some.run("hostile_work:pair", seconds=10) == [[1, "x"], {"1": [2]}]
+        for nowhere in ("hostile_work:nothing", "no_such_module:pair"):
+            with pytest.raises(RuntimeError, match=r"nothing|no_such_module"):
+                await some.run(nowhere, seconds=10)
 
 
 async def test_it_runs_in_another_process_that_is_used_again():

@@ -1,0 +1,83 @@
+"""What is seen in one file and all that is in it: called inside a worker, returns plain data."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from verdicts.files import active, office
+from verdicts.files.names import clean, disguises, suffix, tricks
+from verdicts.files.sights import Sight
+from verdicts.unpacking import ENCRYPTED, Limits, Member, walk
+
+_SIGHTS = 100
+_PROBLEMS = 10
+_DETAIL_CHARACTERS = 200
+_READERS: dict[str, Callable[[bytes], Iterator[Sight]]] = {
+    "ole": office.of_ole, "msi": office.of_ole, "rtf": office.of_rtf, "xml": office.of_xml, "mail": office.of_xml,
+    "pdf": active.of_pdf, "html": active.of_html, "hta": active.of_text, "svg": active.of_svg, "wsf": active.of_text,
+    "calendar": active.of_calendar, "lnk": active.of_shortcut, "": active.of_text,
+}  # fmt: skip
+_WITHIN = {
+    "package": "EMBEDDED_FILE", "rtf": "EMBEDDED_FILE", "onenote": "ONENOTE_FILE", "html": "HTML_SMUGGLED_FILE",
+    "svg": "HTML_SMUGGLED_FILE", "hta": "HTML_SMUGGLED_FILE", "pdf": "PDF_EMBEDDED_FILE",
+}  # fmt: skip
+
+
+def inspect(file: tuple[Any, ...], pieces: list[bytes], limits: tuple[Any, ...]) -> dict[str, Any]:
+    """Sights as name and detail, why not all was seen, SHA-256 and path of every file in it, and the seconds it took.
+
+    `file` has the values of `File`, `limits` those of `Limits`.
+    """
+    begun = time.monotonic()
+    name, declared, blocked = file
+    sights: dict[tuple[str, str], None] = {}
+    problems: dict[str, None] = {}
+    hashes = []
+    for member in walk(name, b"".join(pieces), Limits(*limits)):
+        if member.problem:
+            problems[f"{member.path}: {member.problem}"] = None
+        for sight in _sights(member, declared if member.depth == 0 else "", frozenset(blocked), problems):
+            if len(sights) < _SIGHTS:
+                sights[sight.name, clean_detail(f"{member.path}: {sight.detail}")] = None
+        if member.data:
+            hashes.append((hashlib.sha256(member.data).hexdigest(), member.path))
+    seconds = time.monotonic() - begun
+    return {"sights": list(sights), "problems": list(problems)[:_PROBLEMS], "hashes": hashes, "seconds": seconds}
+
+
+def clean_detail(text: str) -> str:
+    """One short line of it."""
+    return clean(text[:_DETAIL_CHARACTERS].rstrip(": "))
+
+
+def _sights(member: Member, declared: str, blocked: frozenset[str], problems: dict[str, None]) -> Iterator[Sight]:
+    if member.problem == ENCRYPTED:
+        yield Sight("ENCRYPTED")
+    yield from _by_name(member, declared, blocked)
+    if member.within in _WITHIN and member.data:
+        yield Sight(_WITHIN[member.within], member.kind)
+    try:
+        yield from _by_content(member)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a file made to break a library
+        problems[f"{member.path}: damaged: {clean_detail(repr(error))}"] = None
+
+
+def _by_name(member: Member, declared: str, blocked: frozenset[str]) -> Iterator[Sight]:
+    yield from (Sight(*trick) for trick in tricks(member.name, blocked))
+    ending = suffix(member.name)
+    if found := next((kind for kind in (member.kind, ending) if kind in blocked), ""):
+        yield Sight("BLOCKED_TYPE", found)
+    if other := disguises(member.name, declared, member.kind):
+        yield Sight("DISGUISED_TYPE" if other in blocked else "OTHER_TYPE", f"is {other}")
+
+
+def _by_content(member: Member) -> Iterator[Sight]:
+    if member.within == "ooxml":
+        yield from office.of_part(member.path.lower(), member.data)
+    elif member.kind in _READERS:
+        yield from _READERS[member.kind](member.data)
+    if member.within == "ooxml" and member.kind == "ole":
+        yield from office.of_ole(member.data)
