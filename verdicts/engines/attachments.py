@@ -47,7 +47,7 @@ class Attachments(Engine):
         """For all files of one message; waiting for a process does not count."""
         files: int = Field(200, ge=1)
         """Attachments of one message."""
-        depth: int = Field(10, ge=1, le=50)
+        depth: int = Field(20, ge=1, le=50)
         """Files within files within files."""
         members: int = Field(1_000, ge=1, le=5_000)
         """Files in one attachment."""

@@ -18,11 +18,12 @@ _PACKED = {
     "gz": "gzip", "bz2": "bzip2", "xz": "xz", "lzma": "lzma", "zst": "zstd", "lz4": "lz4", "lz": "lzip",
     "z": "compress",
 }  # fmt: skip
+# What was compressed is a file of its own: as "tar or else raw" libarchive takes whatever begins with zeros for a tar.
 _FORMATS = {
     "zip": ("zip",), "ooxml": ("zip",), "odf": ("zip",), "jar": ("zip",), "7z": ("7zip",), "rar": ("rar", "rar5"),
     "cab": ("cab",), "iso": ("iso9660",), "tar": ("tar",), "cpio": ("cpio",), "lha": ("lha",), "xar": ("xar",),
     "ar": ("ar",),
-} | dict.fromkeys(_PACKED, ("tar", "cpio", "raw"))  # fmt: skip
+} | dict.fromkeys(_PACKED, ("raw",))  # fmt: skip
 KINDS = frozenset(_FORMATS)
 UNREADABLE = frozenset(("arj", "ace", "szdd", "hqx", "udf"))
 """Archives that nothing here can read."""
@@ -42,17 +43,17 @@ class Entry(NamedTuple):
 
 
 def entries(kind: str, data: bytes, budget: Budget) -> Iterator[Entry]:
-    """The files of an archive. Raises `Exceeded`, and ArchiveError when it cannot be read any further."""
+    """The files of an archive. Raises `Exceeded`."""
     if kind in ("zip", "ooxml", "jar", "odf") and (before := _zip_before(data)):
         yield Entry("(the archive before the archive)", before)
-    with _opened(kind, data) as archive:
-        try:
+    try:
+        with _opened(kind, data) as archive:
             for entry in archive:
                 if not entry.isdir:
                     budget.member()
                     yield _entry(entry, archive.format_name, budget)
-        except ArchiveError as error:
-            yield Entry("", b"", _problem(error))
+    except ArchiveError as error:
+        yield Entry("", b"", _problem(error))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import NamedTuple
 class Limits(NamedTuple):
     """Bounds of one walk, over all that is nested in one file."""
 
-    depth: int = 10
+    depth: int = 20
     """Containers within containers."""
     members: int = 1_000
     total: int = 150_000_000

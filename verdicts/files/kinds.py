@@ -102,7 +102,7 @@ def kind_of(data: bytes) -> str:
 
 _BY_SUFFIX = {
     "html": "html", "htm": "html", "shtml": "html", "xhtml": "html", "xht": "html", "svg": "svg", "eml": "mail",
-    "mht": "mail", "mhtml": "mail", "ics": "calendar", "hta": "hta", "wsf": "wsf",
+    "mht": "mail", "mhtml": "mail", "ics": "calendar", "hta": "hta", "wsf": "wsf", "tar": "tar",
 }  # fmt: skip
 
 
