@@ -18,6 +18,7 @@ _READERS: dict[str, Callable[[bytes], Iterator[Sight]]] = {
     "pdf": active.of_pdf, "html": active.of_html, "hta": active.of_text, "svg": active.of_svg, "wsf": active.of_text,
     "calendar": active.of_calendar, "lnk": active.of_shortcut, "": active.of_text,
 }  # fmt: skip
+_NAMELESS = {"text/html": "unnamed.html", "image/svg+xml": "unnamed.svg", "text/calendar": "unnamed.ics"}
 _WITHIN = {
     "package": "EMBEDDED_FILE", "rtf": "EMBEDDED_FILE", "onenote": "ONENOTE_FILE", "html": "HTML_SMUGGLED_FILE",
     "svg": "HTML_SMUGGLED_FILE", "hta": "HTML_SMUGGLED_FILE", "pdf": "PDF_EMBEDDED_FILE",
@@ -31,6 +32,7 @@ def inspect(file: tuple[Any, ...], pieces: list[bytes], limits: tuple[Any, ...])
     """
     begun = time.monotonic()
     name, declared, blocked = file
+    name = name or _NAMELESS.get(declared, "")
     sights: dict[tuple[str, str], None] = {}
     problems: dict[str, None] = {}
     hashes = []
@@ -77,6 +79,8 @@ def _by_name(member: Member, declared: str, blocked: frozenset[str]) -> Iterator
 def _by_content(member: Member) -> Iterator[Sight]:
     if member.within == "ooxml":
         yield from office.of_part(member.path.lower(), member.data)
+    elif member.within == "odf" and "/basic/" in member.path.lower():
+        yield Sight("MACRO", "of LibreOffice")
     elif member.kind in _READERS:
         yield from _READERS[member.kind](member.data)
     if member.within == "ooxml" and member.kind == "ole":

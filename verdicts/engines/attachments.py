@@ -43,7 +43,7 @@ class Attachments(Engine):
         """Processes that open files, in each process of the relay."""
         memory: int = Field(1_000_000_000, ge=400_000_000)
         """Bytes of address space that each of them may take."""
-        seconds: float = Field(6.0, gt=0, le=60)
+        seconds: float = Field(5.0, gt=0, le=60)
         """For all files of one message; waiting for a process does not count."""
         files: int = Field(200, ge=1)
         """Attachments of one message."""
@@ -73,6 +73,7 @@ class Attachments(Engine):
         self._hashes = HashLists(options.hashes)
         self._workers = Workers(options.workers, options.memory)
         self._reports = Reports(options.remembered)
+        self._turns = asyncio.Semaphore(options.workers + 1)  # files that lie decoded in memory
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
         """Raises `Unscanned` with what was seen when a file could not be opened, OSError without a hash list."""
@@ -95,19 +96,21 @@ class Attachments(Engine):
     async def _reports_of(self, parts: Iterable[Part]) -> AsyncIterator[Report]:
         left, count = self._options.seconds, 0
         for part in parts:
-            pieces = await _pieces(part)
-            if not _is_file(part, pieces):
+            await asyncio.sleep(0)
+            if not _is_file(part):
                 continue
             count += 1
             if count > self._options.files or left <= 0:
                 yield Report(problems=("more files than are opened, or no time left for all of them",))
                 return
-            report, seconds = await self._report(part, pieces, left)
+            async with self._turns:
+                report, seconds = await self._report(part, left)
             left -= seconds
             yield report
 
-    async def _report(self, part: Part, pieces: list[bytes], left: float) -> tuple[Report, float]:
+    async def _report(self, part: Part, left: float) -> tuple[Report, float]:
         """The report, and the seconds it took."""
+        pieces = await _pieces(part)
         file = File(part.filename or "", part.content_type, self._blocked)
         key = await _key(file, pieces)
         if (known := self._reports.get(key, self.tools.clock.monotonic())) is not None:
@@ -141,10 +144,13 @@ def _severities(others: dict[str, Level]) -> dict[str, Severity]:
     return {name: levels.get(name, usual) for name, usual in SEVERITIES.items() if others.get(name) != "off"}
 
 
-def _is_file(part: Part, pieces: list[bytes]) -> bool:
-    """Text without a name is for reading, unless it is no text."""
-    readable = part.content_type in ("text/plain", "text/html") and not part.filename
-    return bool(pieces) and not (readable and not kind_by_magic(pieces[0]))
+def _is_file(part: Part) -> bool:
+    """Text without a name is for reading, unless it is no text, or said to be attached (RFC 2183 section 2)."""
+    first = next((piece for piece in part.decoded_pieces() if piece), b"")
+    if part.filename or part.content_type not in ("text/plain", "text/html"):
+        return bool(first)
+    attached = part.fields.text("Content-Disposition").lstrip().lower().startswith("attachment")
+    return bool(first) and (attached or bool(kind_by_magic(first)))
 
 
 async def _pieces(part: Part) -> list[bytes]:

@@ -13,7 +13,8 @@ from pypdf.generic import IndirectObject, StreamObject
 from verdicts.files.kinds import text_of
 from verdicts.files.sights import Sight
 
-_TEXT_BYTES = 20_000_000
+_TEXT_BYTES = 5_000_000
+_SCRIPT_BYTES = 1_000_000
 _PDF_NAMES = {
     b"JavaScript": "PDF_JAVASCRIPT", b"JS": "PDF_JAVASCRIPT", b"Launch": "PDF_LAUNCH", b"OpenAction": "PDF_OPEN_ACTION",
     b"AA": "PDF_OPEN_ACTION", b"EmbeddedFile": "PDF_EMBEDDED_FILE", b"EmbeddedFiles": "PDF_EMBEDDED_FILE",
@@ -79,8 +80,8 @@ def of_svg(data: bytes) -> Iterator[Sight]:
 
 
 def of_text(data: bytes) -> Iterator[Sight]:
-    """Any text: whether it speaks to Windows' script hosts."""
-    if found := _SCRIPT.search(text_of(data[:_TEXT_BYTES])):
+    """Any text: whether it speaks to Windows' script hosts. Scripts are short, and what is not known may be large."""
+    if found := _SCRIPT.search(text_of(data[:_SCRIPT_BYTES])):
         yield Sight("SCRIPT", found.group())
 
 
