@@ -6,26 +6,21 @@ from typing import NamedTuple
 
 from verdicts.contract import Dns
 from verdicts.dkim import ALTERED
+from verdicts.keys import Key, fetch_keys
 from verdicts.results import passed_author
 from verdicts.signatures import (
     MAX_FIELD,
     MAX_SIGNED,
-    Fault,
-    Key,
     SignedMessage,
-    Tags,
     canonical,
     check_algorithm,
-    decoded,
-    fetch_keys,
     field_tags,
     forms,
-    number,
-    required,
     signed_names,
     unsigned,
 )
 from verdicts.spf import a_label
+from verdicts.tags import Fault, Tags, decoded, number, required
 
 MAX_INSTANCES = 20
 """Sets of a chain that is looked at; RFC 8617 allows 50, and an honest message has some five."""
@@ -63,7 +58,7 @@ class _Set(NamedTuple):
 
 async def check(message: SignedMessage, dns: Dns) -> Arc:
     """The chain's validation status, by the newest message signature and all seals."""
-    count = max(len(message.each(name)) for name in _NAMES)
+    count = max(message.count(name) for name in _NAMES)
     if not count and not message.too_much:
         return Arc()
     try:
@@ -116,7 +111,7 @@ def _sets(message: SignedMessage, count: int) -> list[_Set]:
     """The sets from the oldest, as far as one can tell without keys in order. Raises `Fault`."""
     if message.too_much or count > MAX_INSTANCES:
         raise Fault("policy", message.too_much or f"there are more than {MAX_INSTANCES} sets")
-    kinds = [message.each(name) for name in _NAMES]
+    kinds = [message.each(name, MAX_INSTANCES) for name in _NAMES]
     results, signatures, seals = ({_instance(field): field for field in fields} for fields in kinds)
     instances = range(1, count + 1)
     if any(

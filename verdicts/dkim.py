@@ -6,23 +6,10 @@ from typing import NamedTuple
 
 from verdicts.canonical import Canonicalization
 from verdicts.contract import Dns
-from verdicts.signatures import (
-    Fault,
-    Key,
-    SignedMessage,
-    Tags,
-    check_algorithm,
-    compact,
-    decoded,
-    fetch_keys,
-    field_tags,
-    forms,
-    number,
-    required,
-    signed_names,
-    unsigned,
-)
+from verdicts.keys import Key, fetch_keys
+from verdicts.signatures import SignedMessage, check_algorithm, field_tags, forms, signed_names, unsigned
 from verdicts.spf import a_label
+from verdicts.tags import Fault, Tags, compact, decoded, number, required
 
 MAX_SIGNATURES = 5
 """Signatures that are verified; an honest message has one or two."""
@@ -59,7 +46,7 @@ async def check(
 
     `now` is in seconds since the epoch.
     """
-    attempts = [_Attempt(field, now) for field in message.each(b"dkim-signature")[:MAX_TOLD]]
+    attempts = [_Attempt(field, now) for field in message.each(b"dkim-signature", MAX_TOLD)]
     sound = [attempt for attempt in attempts if attempt.obstacle is None]
     chosen = sorted(sound, key=lambda attempt: not prefer(attempt.domain))[:MAX_SIGNATURES]
     for attempt, key in zip(chosen, await fetch_keys(dns, (attempt.tags for attempt in chosen)), strict=True):

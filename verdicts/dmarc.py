@@ -15,6 +15,7 @@ MAX_RECORD = 4_096
 """Characters of a DMARC record; an honest one has some hundred."""
 
 _SUFFIXES = PublicSuffixList()
+_FAULTS = {"temperror": "no answer for the DMARC record", "permerror": "the DMARC record cannot be read"}
 _MILDER = {"reject": "quarantine", "quarantine": "none", "none": "none"}
 
 
@@ -67,7 +68,7 @@ async def check(dns: Dns, author: Author, spf: Spf, dkim: Iterable[Signature], *
     near_dkim = [one for one in dkim if aligned(author.domain, one.domain, strict=published.strict_dkim)]
     found = found._replace(spf=near_spf and spf.result == "pass", dkim=any(one.result == "pass" for one in near_dkim))
     if published.fault or not published.policy:
-        return found._replace(result=published.fault or "none")
+        return found._replace(result=published.fault or "none", reason=_FAULTS.get(published.fault, ""))
     if found.spf or found.dkim:
         return found._replace(result="pass")
     if too_much or (near_spf and spf.result == "temperror") or any(one.result == "temperror" for one in near_dkim):

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
-MAX_RECORD = 10_000
+MAX_RECORD = 4_096
 """Characters of a record; honest ones have some hundred."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

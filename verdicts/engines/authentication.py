@@ -81,6 +81,9 @@ class AuthenticationEngine(Engine):
         result, domain, scope, reason = told.spf
         if result == "pass":
             return
+        if told.microsoft.spf == "pass" and result in ("fail", "softfail", "neutral"):
+            yield _finding("SPF_ALTERED", Severity.NOTE, f"{domain} ({scope}): passed at Microsoft, for its sender")
+            return
         word = {"fail": self._options.spf_fail, "softfail": self._options.spf_softfail}.get(result, "note")
         severity = Severity.NOTE if told.authentic else _severity(word)
         yield _finding(f"SPF_{result.upper()}", severity, f"{address} for {domain} ({scope}) {reason}")
@@ -114,6 +117,8 @@ class AuthenticationEngine(Engine):
             yield _finding(f"DMARC_{found.result.upper()}", Severity.NOTE, f"{found.domain}: {found.reason}")
         elif found.result == "none":
             yield _finding("DMARC_NONE", Severity.NOTE, found.domain)
+        if told.microsoft.compauth == "fail":
+            yield _finding("COMPAUTH_FAIL", Severity.NOTE, f"{found.domain}: Microsoft takes it for forged")
         if not told.authentic and _proven(told):
             yield _finding("MISALIGNED", Severity.NOTE, f"{found.domain}, proven are {', '.join(_proven(told))}")
 
