@@ -7,6 +7,7 @@ from verdicts.fields import Fields
 from verdicts.spf import a_label
 
 _MAX_FROM = 8_192  # bytes of a From field; an honest one has under a hundred
+_MAX_ADDRESSES = 20
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?+', re.DOTALL)
 _COMMENT = re.compile(r"\((?:[^()\\]|\\.)*+\)", re.DOTALL)
 _ANGLED = re.compile(r"<([^<>]*+)>")
@@ -31,6 +32,8 @@ def author_of(fields: Fields) -> Author:
     if not found:
         return Author(fault="missing")
     addresses = _addresses(found[0]) if len(found[0]) <= _MAX_FROM else [""]
+    if len(addresses) > _MAX_ADDRESSES:
+        return Author(fault="several addresses")
     domains = {_domain(address) for address in addresses}
     if not domains or "" in domains:
         return Author(fault="unreadable" if found[0] else "missing")

@@ -11,7 +11,7 @@ from verdicts.fields import MAX_FIELDS, too_many_fields
 from verdicts.mail import Mail
 from verdicts.tags import Fault, Tags, compact, tags
 
-MAX_FIELD = 32_768
+MAX_FIELD = 16_384
 """Bytes of a signature field, or of any of ARC's."""
 MAX_HEADER = 1_000_000
 """Bytes of a header section whose signatures are checked."""

@@ -153,6 +153,7 @@ def test_organizational_domains():
         ("a@b.example, c@d.example", "", "several addresses"),
         ("<a@bank.example> <a@b.example>", "", "several addresses"),
         ("<a@bank.example>,<a@b.example>,", "", "several addresses"),
+        (",".join(f"a@b{number}.example" for number in range(21)), "", "several addresses"),
         ("Ann", "", "unreadable"),
         ("<>", "", "unreadable"),
         ('"Ann <a@b.example>', "", "unreadable"),
@@ -309,6 +310,8 @@ async def test_what_cannot_be_told_is_unscanned(texts, content):
 async def test_no_answer_matters_only_when_it_decides():
     texts = {**ALL, "s._domainkey.sender.example": DOWN}
     assert await findings(arrived(signed(letter())), texts) == {"DKIM_TEMPERROR": Severity.NOTE}
+    texts = {**ALL, "_dmarc.sender.example": DOWN}
+    assert await findings(arrived(signed(letter())), texts) == {"DMARC_TEMPERROR": Severity.NOTE}
     texts = {**ALL, "bulk.example": DOWN}
     found = await findings(arrived(letter(), ELSEWHERE), texts, "ann@bulk.example")
     assert (found["SPF_TEMPERROR"], found["DMARC_FAIL"]) == (Severity.NOTE, Severity.SPAM)

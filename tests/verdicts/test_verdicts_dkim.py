@@ -129,7 +129,7 @@ async def test_what_was_changed_fails(old, new, reason):
         (b"s", b"a..b", "permerror", "no domain name"),
         (b"x y", b"1", "permerror", "no list of tags"),
         (b"v", b"1; v=1", "permerror", "no list of tags"),
-        (b"z", b"x" * 40_000, "policy", "more than 32768 bytes"),
+        (b"z", b"x" * 40_000, "policy", "more than 16384 bytes"),
         (b"z", b"1" + b";y=" * 100, "permerror", "more than 100 tags"),
     ],
 )
