@@ -20,8 +20,8 @@ from verdicts.mail import Mail
 
 log = structlog.get_logger("sealing")
 
-MAX_HEADER_BYTES = 262_144
-"""A longer header section is not sealed, as that is done in one step; Exchange Online takes none."""
+MAX_HEADER_BYTES = 131_072
+"""A longer header section is not sealed, as that is done in one step."""
 _RESULTS = {result: metrics.SEALS.labels(result) for result in metrics.SEAL_RESULTS}
 
 

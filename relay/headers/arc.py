@@ -21,7 +21,7 @@ RESULTS, MESSAGE_SIGNATURE, SEAL = "ARC-Authentication-Results", "ARC-Message-Si
 MOST_SETS = 50
 """RFC 8617 section 4.2.1."""
 _LEAST_BITS, _MOST_BITS = 2048, 4096  # a larger one would hold the loop for more than some milliseconds
-_MOST_SIGNED = 10  # fields of one name
+_MOST_SIGNED = 20  # fields of one name
 _INSTANCE = re.compile(rb"(?:\A|;)[ \t\r\n]*i[ \t\r\n]*=[ \t\r\n]*([1-9][0-9]?)[ \t\r\n]*(?:;|\Z)")
 
 Set = tuple[bytes, bytes, bytes]
@@ -80,7 +80,7 @@ async def seal(
 
     `body_hash` is the SHA-256 of its relaxed body, `results` the payload of Authentication-Results, `sets` are those
     that came, found good; `when` is in seconds since the epoch. Others get their turn between the two signatures.
-    Raises BrokenChain when no more sets are allowed.
+    Raises BrokenChain when no more sets are allowed, ValueError when a field is there more than 20 times.
     """
     instance = len(sets) + 1
     if instance > MOST_SETS:
@@ -108,7 +108,9 @@ def _covered(names: Iterable[str], header: Fields) -> tuple[str, list[bytes]]:
     named: list[str] = []
     covered: list[bytes] = []
     for name in names:
-        fields = list(header.each(name))[: -_MOST_SIGNED - 1 : -1]
+        if header.more_than(_MOST_SIGNED, name):
+            raise ValueError(f"there are more than {_MOST_SIGNED} fields called {name}")
+        fields = list(header.each(name))[::-1]
         named += [name] * (len(fields) + (name.lower() == "from"))
         covered += [relaxed_header(field.name, field.value) for field in fields]
     return ":\r\n\t".join(_grouped(named)), covered

@@ -152,7 +152,7 @@ async def test_nobody_seals_over_fifty_sets():
 odd = st.text("abAB.: \t;=,", max_size=30).map(lambda text: text.encode().replace(b"\n", b""))
 
 
-@given(st.lists(st.tuples(st.sampled_from(["From", "to", "SUBJECT", "X"]), odd), min_size=1, max_size=30), odd)
+@given(st.lists(st.tuples(st.sampled_from(["From", "to", "SUBJECT", "X"]), odd), min_size=1, max_size=19), odd)
 @settings(max_examples=60, deadline=None)
 async def test_any_header_section_is_signed_as_dkimpy_reads_it(fields, body):
     head = b"".join(name.encode() + b": " + value + b"\r\n \t" + value + b".\r\n" for name, value in fields)
@@ -160,10 +160,12 @@ async def test_any_header_section_is_signed_as_dkimpy_reads_it(fields, body):
     assert dkimpy_says(message, TEXTS) == "pass"
 
 
-async def test_many_fields_of_a_name_are_signed_from_the_lowest_up(names):
-    message = await sealed(b"".join(b"To: %d\r\n" % number for number in range(40)) + LETTER, SIGNERS[0])
+async def test_fields_of_one_name_are_signed_from_the_lowest_up(names):
+    message = await sealed(b"".join(b"To: %d\r\n" % number for number in range(19)) + LETTER, SIGNERS[0])
     assert (dkimpy_says(message, TEXTS), perl_says(message, names)) == ("pass", "pass")
-    assert dkimpy_says(message.replace(b"To: 39", b"To: 93"), TEXTS).startswith("fail")
+    assert dkimpy_says(message.replace(b"To: 9", b"To: 8"), TEXTS).startswith("fail")
+    with pytest.raises(ValueError, match="called To"):
+        await sealed(b"To: x\r\n" * 20 + LETTER, SIGNERS[0])
 
 
 def test_keys_that_cannot_be_used(tmp_path):

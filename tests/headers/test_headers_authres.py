@@ -109,12 +109,12 @@ def test_where_they_lie():
     message = other + ours + b"From: x\r\n" + ours + b"\r\n" + ours
     spans = claiming(Fields.parse(message), OURS)
     assert [message[start:end] for start, end in spans] == [ours, ours]
-    many = b"From: x\r\n" + other * 51 + b"\r\n"
-    assert b"".join(many[start:end] for start, end in claiming(Fields.parse(many), OURS)) == other * 51
-    assert claiming(Fields.parse(b"From: x\r\n" + other * 50 + b"\r\n"), OURS) == []
+    many = b"From: x\r\n" + other * 31 + b"\r\n"
+    assert b"".join(many[start:end] for start, end in claiming(Fields.parse(many), OURS)) == other * 31
+    assert claiming(Fields.parse(b"From: x\r\n" + other * 30 + b"\r\n"), OURS) == []
 
 
-@pytest.mark.parametrize("value", [b"x" * 1001, b"()" * 500_000, b'""' * 500_000, b"(" + b"x" * 1_000_000 + b") x;"])
+@pytest.mark.parametrize("value", [b"x" * 501, b"()" * 500_000, b'""' * 500_000, b"(" + b"x" * 1_000_000 + b") x;"])
 def test_what_is_too_long_to_be_honest_goes(value):
     assert claims(value, OURS)
 

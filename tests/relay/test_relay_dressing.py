@@ -70,6 +70,7 @@ def test_every_byte_stays_but_what_was_forged_however_the_message_comes(fields, 
     written = b"".join(whole.pieces())
     assert written == b"".join(whole.pieces())
     assert len(written) == whole.size
+    assert list(whole.header()) == list(Fields.parse(written))
     assert written == b"".join(dressed([b"\r\n"]).pieces())[:-2] + stays
 
 
