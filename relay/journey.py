@@ -129,7 +129,7 @@ class Journey:
         assert now.passage is not None
         spam, observe = decision.action is Action.MARK, decision.would is not None
         dressed = now.rooms.dresser.dress(mail, now.account.id, spam=spam, loop_value=missing_value, observe=observe)
-        if now.rooms.sealer is not None and not observe:
+        if now.rooms.sealer is not None and not observe and now.account.proof == "ok":
             with now.account.stage("seal"):
                 await now.rooms.sealer.seal(mail, dressed, now.account.id)
         with now.account.stage("hand_over"):

@@ -46,7 +46,7 @@ async def release(
     """Hand `message` to the entry's next hop; what that said, word for word, by recipient.
 
     The loop value is added where the message came without it and `tenant` is still known. Raises NextHopFailed,
-    Refused.
+    Refused. `sealer` seals it as it would have been sealed on its way, with what is found out now.
     """
     hop, kept = NextHop.parse(entry.next_hop), Kept(message)
     mail = Mail(Session(**entry.session | {"tls": None}), _envelope(entry), kept, entry.tenant)
@@ -54,18 +54,16 @@ async def release(
     try:
         said = {recipient.address: await passage.ask(recipient) for recipient in mail.envelope.recipients}
         if passage.accepted:
-            dressed = dresser.dress(mail, entry.id, loop_value=_missing_value(mail, tenant))
-            if sealer is not None:
+            proof = tenant and prove(mail.fields, tenant)
+            missing = tenant.loop_values[0] if tenant and proof and not proof.present else None
+            dressed = dresser.dress(mail, entry.id, loop_value=missing)
+            if sealer is not None and proof and proof.ok:
                 await sealer.seal(mail, dressed, entry.id)
             final = await passage.hand_over(dressed.pieces, dressed.size, bare=kept.bare)
             said |= {recipient.address: final for recipient in passage.accepted}
         return said
     finally:
         await passage.reset()
-
-
-def _missing_value(mail: Mail, tenant: Tenant | None) -> str | None:
-    return None if tenant is None or prove(mail.fields, tenant).present else tenant.loop_values[0]
 
 
 def _envelope(entry: Entry) -> Envelope:

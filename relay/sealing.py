@@ -1,5 +1,8 @@
 """SEAL: what we found out about the sender, signed, so that the tenant may believe us (RFC 8617). Only where chosen.
 
+Only what proved to come through the tenant's rule is to be sealed: SPF is judged by the address that Microsoft tells,
+which in other mail anybody may have written.
+
 The seal covers the message as it leaves: it comes last of what is put before it. Whatever goes wrong here, the message
 goes on unsealed.
 """

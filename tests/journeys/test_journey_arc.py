@@ -25,12 +25,17 @@ TEXTS = {
 }
 REPORT = "X-Forefront-Antispam-Report: CIP:192.0.2.7;H:mail.sender.example;SCL:1;\r\n"
 FORGED = f'Authentication-Results: "{NODE}" (x)\r\n 1; dmarc=pass header.from=bank.example\r\n'
-OBSERVING = f"""
+OTHERS = f"""
 [[tenant]]
 name = "shy"
 loop_values = ["{LOOP}"]
 policy = {{observe = true}}
 domain = [{{name = "shy.example", next_hop = "{{hop}}", verified = true}}]
+[[tenant]]
+name = "new"
+proof = "log"
+loop_values = ["{LOOP}"]
+domain = [{{name = "new.example", next_hop = "{{hop}}", verified = true}}]
 """
 
 
@@ -63,7 +68,7 @@ def hop(request: pytest.FixtureRequest) -> Iterator[Background]:
 
 @pytest.fixture
 def relay(hop: Background, names: int, tmp_path: Path) -> Iterator[Relay]:
-    with Relay(tmp_path, hop=hop.address, tenants=TENANTS + OBSERVING, config=config(tmp_path, names)) as relay:
+    with Relay(tmp_path, hop=hop.address, tenants=TENANTS + OTHERS, config=config(tmp_path, names)) as relay:
         yield relay
 
 
@@ -118,6 +123,18 @@ def test_observing_changes_nothing(relay: Relay, hop: Background) -> None:
     assert hop.bodies[-1].endswith(message)
     assert b"ARC-" not in hop.bodies[-1]
     assert "seal" not in wait_until(relay.scans)[0]["seconds"]
+
+
+def test_what_has_no_proof_is_not_vouched_for(relay: Relay, hop: Background, names: int) -> None:
+    message = signed(letter(extra=REPORT + FORGED, loop="not-the-right-one"))
+    assert deliver(relay.smtp_port, message, ["bob@new.example"]).code == 250
+    assert b"ARC-" not in hop.bodies[-1]
+    assert b"Authentication-Results" not in hop.bodies[-1]
+    assert deliver(relay.smtp_port, letter("bad", EICAR, loop="not-the-right-one"), ["bob@new.example"]).code == 250
+    relay.cli("quarantine", "release", relay.quarantine()[0]["id"])
+    assert b"ARC-" not in hop.bodies[-1]
+    assert deliver(relay.smtp_port, signed(letter(extra=REPORT)), ["bob@new.example"]).code == 250
+    assert good(hop.bodies[-1], names)
 
 
 def test_what_is_withheld_is_sealed_when_it_is_released(relay: Relay, hop: Background, names: int) -> None:
