@@ -114,8 +114,15 @@ class Mail:
     )  # fmt: skip
 
     def __init__(
-        self, session: Session, envelope: Envelope, content: Content, tenant: str = "", profile: Profile = NOBODY
+        self,
+        session: Session,
+        envelope: Envelope,
+        content: Content,
+        tenant: str = "",
+        profile: Profile = NOBODY,
+        origin: Origin | None = None,
     ) -> None:
+        """`origin`: who handed it to Microsoft, where that is known better than by the message's own fields."""
         self.session = session
         self.envelope = envelope
         self.content = content
@@ -124,7 +131,7 @@ class Mail:
         self.cache: dict[str, object] = {}
         """For what engines want to compute once and share; keyed by "engine:thing"."""
         self._fields: Fields | None = None
-        self._origin: Origin | None = None
+        self._origin = origin
         self._reading: Reading | None = None
         self._structure: Structure | None = None
 
