@@ -1,12 +1,13 @@
 """The account of one message: what is remembered (Record, Entry), counted (metrics) and told (one log line) of it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
-from typing import Any
 
 import structlog
 
 from relay.errors import Abandoned, Refused, SluiceError
+from relay.evidence import TEXT_LIMIT, plain
 from relay.observe import logs, metrics
 from relay.policy.decide import Decision
 from relay.policy.model import Action
@@ -25,9 +26,8 @@ _REFUSED = {reason: metrics.REFUSED.labels(reason) for reason in metrics.REFUSAL
 _verdict_counter = cache(metrics.VERDICT.labels)
 _shadow_counter = cache(metrics.SHADOW_VERDICT.labels)
 _engine_histogram = cache(metrics.ENGINE_SECONDS.labels)
+_NO_FACTORS: Mapping[str, float] = {}
 _KINDS = {Severity.NOTE: "clean", Severity.SUSPICIOUS: "suspicious", Severity.SPAM: "spam"}
-_SEVERITIES = {severity: severity.name.lower() for severity in Severity}
-TEXT_LIMIT = 500
 
 
 def count_verdict(verdict: Verdict) -> None:
@@ -66,7 +66,7 @@ class _Stage:
 class Account:
     """Filled while the message travels; closed once."""
 
-    __slots__ = ("_clock", "_record", "_seconds", "_verdicts", "id", "proof")
+    __slots__ = ("_clock", "_factors", "_record", "_seconds", "_verdicts", "id", "proof")
 
     def __init__(self, node: str, session: Session, clock: Clock) -> None:
         at = clock.time()
@@ -75,6 +75,7 @@ class Account:
         self._clock = clock
         self._seconds: dict[str, float] = {}
         self._verdicts: tuple[Verdict, ...] = ()
+        self._factors: Mapping[str, float] = _NO_FACTORS
         self._record = Record(
             id=self.id, at=at, node=node, outcome="", peer=session.peer, helo=session.helo, network=session.network
         )
@@ -93,6 +94,7 @@ class Account:
     def routed(self, route: Route) -> None:
         """Whose it is and where it goes."""
         self._record.tenant, self._record.next_hop = route.tenant.name, str(route.hop)
+        self._factors = route.tenant.policy.weights
 
     def seen(self, mail: Mail) -> None:
         """What the message says of itself, cut, for people who look for it."""
@@ -147,7 +149,7 @@ class Account:
             envid=mail.envelope.envid,
             size=mail.content.size,
             next_hop=record.next_hop,
-            verdicts=_plain(self._verdicts),
+            verdicts=plain(self._verdicts, self._factors),
             decision={
                 "category": record.category,
                 "action": record.action,
@@ -163,7 +165,7 @@ class Account:
         record = self._record
         record.proof = self.proof
         record.reply = str(reply)[:TEXT_LIMIT]
-        record.verdicts = _plain(self._verdicts)
+        record.verdicts = plain(self._verdicts, self._factors)
         record.seconds = {stage: round(seconds, 6) for stage, seconds in self._seconds.items()}
         _MESSAGES[record.outcome].inc()
         for stage, seconds in self._seconds.items():
@@ -186,25 +188,3 @@ class Account:
             },
         )
         return record
-
-
-def _plain(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
-    return [
-        {
-            "engine": verdict.engine,
-            "outcome": str(verdict.outcome),
-            "handling": str(verdict.handling),
-            "reason": verdict.reason[:TEXT_LIMIT],
-            "seconds": round(verdict.seconds, 6),
-            "findings": [
-                {
-                    "name": finding.name,
-                    "severity": _SEVERITIES[finding.severity],
-                    "weight": finding.weight,
-                    "detail": finding.detail[:TEXT_LIMIT],
-                }
-                for finding in verdict.findings
-            ],
-        }
-        for verdict in verdicts
-    ]

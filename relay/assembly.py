@@ -20,6 +20,8 @@ from relay.delivery.options import Options as DeliveryOptions
 from relay.dns import Resolver
 from relay.dressing import Dresser
 from relay.errors import ConfigurationError
+from relay.evidence import Plain
+from relay.examine import Letter, Limits, examine
 from relay.gate import Gate
 from relay.headers.arc import Signer, read_key
 from relay.intake.admission import Admission
@@ -41,7 +43,7 @@ from relay.tools import Toolbox
 from verdicts import registry
 from verdicts.ambiguity import STRUCTURE
 from verdicts.contract import Clock, History, Tools
-from verdicts.panel import Panel, Rules
+from verdicts.panel import Panel, Rules, Seat
 
 log = structlog.get_logger("assembly")
 
@@ -184,14 +186,17 @@ def sealer(settings: Settings, tools: Tools) -> Sealer | None:
 
 def panel(settings: Settings, tools: Tools) -> Panel:
     """The engines. Raises ConfigurationError when one cannot be built."""
+    seated, judging = seats(settings, tools), settings.judging
+    metrics.know_engines([*(seat.name for seat in seated), STRUCTURE], {s.name for s in seated if s.options.shadow})
+    return Panel(seated, judging.deadline, tools.clock, count_verdict, tell_breaker, options(Rules, judging))
+
+
+def seats(settings: Settings, tools: Tools) -> list[Seat]:
+    """The engines, one by one. Raises ConfigurationError when one cannot be built."""
     try:
-        seats = registry.build(settings.engines, tools)
+        return registry.build(settings.engines, tools)
     except Exception as error:  # an engine's own constructor may raise anything
         raise ConfigurationError([f"engines: {error}"]) from error
-    shadows = {seat.name for seat in seats if seat.options.shadow}
-    metrics.know_engines([*(seat.name for seat in seats), STRUCTURE], shadows)
-    judging = settings.judging
-    return Panel(seats, judging.deadline, tools.clock, count_verdict, tell_breaker, options(Rules, judging))
 
 
 def delivery(settings: Settings, resolver: Resolver) -> Delivery:
@@ -226,4 +231,21 @@ async def release(settings: Settings, folder: Folder, entry_id: str, known: Iter
         return await releasing.release(entry, message, way, stamps, tenant, seals)
     finally:
         await way.close()
+        await toolbox.close()
+
+
+async def judge(settings: Settings, letter: Letter, tenant: Tenant | None) -> Plain:
+    """What the engines and the policy say of `letter`, as `relay/examine.py` tells it; nothing is counted or logged.
+
+    Raises ConfigurationError, Refused.
+    """
+    smtp, judging = settings.smtp, settings.judging
+    toolbox = Toolbox(Resolver(settings.dns.servers, settings.dns.timeout))
+    panel = Panel(seats(settings, toolbox.tools), judging.deadline, toolbox.tools.clock, rules=options(Rules, judging))
+    try:
+        return await examine(
+            panel, letter, tenant, Limits(smtp.max_message_bytes, smtp.max_header_bytes, smtp.max_recipients)
+        )
+    finally:
+        await panel.close()
         await toolbox.close()

@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from config.load import load
-from config.settings import Settings
+from config.settings import Node, Settings
 from relay import checks
 from relay.checks import Report
 from relay.errors import ConfigurationError, StoreFailed
+from relay.evidence import explanation
 from relay.quarantine.entry import Damaged, Entry
 from relay.quarantine.folder import Folder
 from relay.records import queries, tenants
 from relay.records.model import Record
 from relay.records.store import Store
-from relay.tenants.model import TenantFile
+from relay.tenants.model import Tenant, TenantFile
 
 Plain = dict[str, Any]
 
@@ -101,12 +102,54 @@ def scans_list(config: Path, limit: int, *, tenant: str | None = None, outcome: 
 
 
 def scan_show(config: Path, record_id: str) -> Plain:
-    """One record. Raises ConfigProblems, NotFound, StoreFailed."""
+    """One record, and the `explanation` of its decision (`relay/evidence.py`).
+
+    Raises ConfigProblems, NotFound, StoreFailed.
+    """
     with _store(load(config)) as store:
         record = queries.scan(store, record_id)
     if record is None:
         raise NotFound(f"no such scan: {record_id[:64]!a}")
-    return _plain_record(record)
+    plain = _plain_record(record)
+    return plain | {"explanation": explanation(plain)}
+
+
+def judge(
+    config: Path | None,
+    content: bytes,
+    *,
+    tenant: str | None = None,
+    sender: str | None = None,
+    recipients: Iterable[str] = (),
+    peer: str | None = None,
+) -> Plain:
+    """What engines and policy would say of a message: the names of `scan_show` that apply, and `notes`.
+
+    `sender` and `recipients` of the envelope are guessed from the header when they are not given; `peer` is the IP
+    address of who handed it to Microsoft.
+
+    Nothing is changed, and no node needs to run. Without a configuration the default engines judge; without a tenant,
+    or where no tenants are stored, the default policy decides. Raises ConfigProblems, NotFound, Refused, StoreFailed.
+    """
+    from relay import assembly, examine  # noqa: PLC0415 - the whole relay, and few commands need it
+
+    settings = load(config) if config else Settings(node=Node(name="judge.invalid", state=Path()))
+    known = _known_tenants(settings) if config and tenant else []
+    chosen = next((one for one in known if one.name == tenant), None)
+    if known and chosen is None:
+        raise NotFound(f"no such tenant: {(tenant or '')[:64]!a}")
+    letter = examine.Letter(content, sender, tuple(recipients), peer)
+    told = asyncio.run(assembly.judge(settings, letter, chosen))
+    if tenant and chosen is None:
+        told["notes"].append("no tenants are stored: the default policy decided")
+    return told
+
+
+def _known_tenants(settings: Settings) -> tuple[Tenant, ...]:
+    """The stored tenants; none when there is no database yet, which is not made."""
+    if settings.records.url is None and not (settings.node.state / "sluice.db").exists():
+        return ()
+    return TenantFile.model_validate({"tenant": checks.stored_documents(settings)}).tenant
 
 
 def quarantine_list(config: Path, limit: int) -> list[Plain]:
@@ -138,7 +181,7 @@ def quarantine_release(config: Path, entry_id: str) -> Release:
 
     The entry stays, with what the next hop said noted in it, until it is deleted or has expired.
     """
-    from relay.assembly import release  # noqa: PLC0415 - the whole relay, and only this needs it
+    from relay.assembly import release  # noqa: PLC0415 - the whole relay, and few commands need it
 
     settings = load(config)
     with _store(settings) as store:

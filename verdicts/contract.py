@@ -121,7 +121,7 @@ Direction = Literal["incoming", "outgoing", "internal"]
 
 
 class EngineOptions(BaseModel):
-    """What every engine can be told; an engine's own `Options` extend it. Unknown keys are mistakes."""
+    """[engines.NAME]: what every engine can be told; its own options extend this."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

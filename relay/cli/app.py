@@ -1,4 +1,4 @@
-"""The commands at the top: serve, check, demo, and the groups tenant, scans, quarantine, engine."""
+"""The commands at the top: serve, check, judge, demo, and the groups tenant, scans, quarantine, engine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from relay import __version__
-from relay.cli import engine, quarantine, scans, tenant
+from relay.cli import engine, judge, quarantine, scans, tenant
 from relay.cli.options import Config
 
 app = typer.Typer(
@@ -62,6 +62,9 @@ def check(
     count = len(report.mistakes) or "no"
     typer.echo("1 mistake" if count == 1 else f"{count} mistakes")
     raise typer.Exit(1 if report.mistakes else 0)
+
+
+app.command("judge")(judge.judge)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from relay.cli import output
+from relay.cli.evidence import print_evidence
 from relay.cli.options import Config, Id, Json, Limit
 
 app = typer.Typer(help="Records of the messages that were scanned.", no_args_is_help=True)
@@ -34,7 +35,11 @@ def list_(
 
 @app.command()
 def show(record: Id, config: Config, json: Json = False) -> None:
-    """Show all that is remembered of one message."""
+    """Show all that is remembered of one message: what came of it, and which finding of which engine led there."""
     from relay import control  # noqa: PLC0415
 
-    output.print_object(control.scan_show(config, record), as_json=json)
+    scan = control.scan_show(config, record)
+    if json:
+        output.print_json(scan)
+    else:
+        print_evidence(scan)

@@ -45,7 +45,7 @@ def record(name, **more):
 
 @pytest.fixture
 def scans(tmp_path):
-    """Three records, an older one first."""
+    """Five records, an older one first."""
     (tmp_path / "state").mkdir()
     store = Store(f"sqlite:///{tmp_path}/state/sluice.db")
     store.migrate()
@@ -53,6 +53,9 @@ def scans(tmp_path):
     writer.put(record("one"))
     writer.put(record("two", at=AT + 1, tenant="initech", outcome="quarantined", quarantine_id="q"))
     writer.put(record("three", at=AT + 2))
+    writer.put(record("four", at=AT - 1, category="malicious", rule="malicious: severity of testpatterns/EICAR",
+                      action="quarantine", outcome="refused"))  # fmt: skip
+    writer.put(record("five", at=AT - 2, category="", rule="", verdicts=[], outcome="refused"))
     writer.close(5.0)
     store.close()
 
@@ -87,7 +90,7 @@ def told(sluice, config):
 
 def test_scans_list_json(told, scans):
     listed = told("scans", "list")
-    assert [scan["id"] for scan in listed] == ["three", "two", "one"]
+    assert [scan["id"] for scan in listed] == ["three", "two", "one", "four", "five"]
     assert listed[1].items() >= {
         "at": "2026-09-21T14:13:21.250Z", "tenant": "initech", "sender": "a@b.example",
         "recipients": ["alice@acme.example", "bob@acme.example"], "subject": HOSTILE, "size": 5,
@@ -113,7 +116,7 @@ def test_scans_are_filtered(told, scans, words, ids):
 def test_a_table_has_one_clean_line_for_each_message(sluice, config, scans):
     ran = sluice("scans", "list", "--config", config)
     lines = ran.out.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 6
     assert all(line.isprintable() and len(line) < 300 for line in lines)
     assert lines[1].startswith("three  2026-09-21T14:13:22.250Z  acme")
     assert "[red]re[/red]" in lines[1]
@@ -125,6 +128,20 @@ def test_scans_show(told, sluice, config, scans):
     lines = sluice("scans", "show", "two", "--config", config).out.splitlines()
     assert all(line.isprintable() for line in lines)
     assert "outcome        quarantined" in lines
+
+
+def test_scans_show_tells_why(told, sluice, config, scans):
+    assert told("scans", "show", "four")["explanation"]["because"][0]["finding"] == "EICAR"
+    lines = sluice("scans", "show", "four", "--config", config).out.splitlines()
+    assert "decision: quarantine, because malicious: severity of testpatterns/EICAR" in lines
+    assert "settings: policy.malicious of tenant acme" in lines
+    assert "testpatterns  answered  0.001    EICAR    malicious  0       led to it  in part 1" in lines
+    assert "judge  0.1" in lines
+
+
+def test_a_scan_that_was_not_judged_has_no_decision(told, sluice, config, scans):
+    assert told("scans", "show", "five")["explanation"]["because"] == []
+    assert "decision:" not in sluice("scans", "show", "five", "--config", config).out
 
 
 @pytest.mark.parametrize("group", ["scans", "quarantine"])

@@ -91,7 +91,7 @@ def test_the_outside_contract_has_its_commands():
     assert called >= {
         "sluice serve", "sluice check", "sluice demo", "sluice tenant apply", "sluice tenant list", "sluice scans list",
         "sluice scans show", "sluice quarantine list", "sluice quarantine show", "sluice quarantine release",
-        "sluice quarantine delete",
+        "sluice quarantine delete", "sluice judge",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""config/README.md tells every setting, its default and its explanation."""
+"""config/README.md tells every setting, its default and its explanation; those of every engine too."""
 
 import ast
 from pathlib import Path
@@ -8,10 +8,12 @@ from house.documents import ROOT, check_block, documented
 
 from config.load import _model_in
 from config.settings import Settings
+from verdicts.contract import EngineOptions
 
 CLASSES = {
     node.name: node
-    for node in ast.parse((ROOT / "config/settings.py").read_text()).body
+    for file in ("verdicts/contract.py", "config/settings.py")
+    for node in ast.parse((ROOT / file).read_text()).body
     if isinstance(node, ast.ClassDef)
 }
 
@@ -21,7 +23,8 @@ def shown(value) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, Path | str):
         return f'`"{value}"`'
-    if isinstance(value, list):
+    if isinstance(value, list | frozenset):
+        value = sorted(value)
         return "`[" + ", ".join(f'"{item}"' for item in value) + "]`"
     return "" if value is None else f"`{value}`"
 
@@ -41,6 +44,7 @@ def tables():
         if name != "engines":
             model = _model_in(field.annotation)
             yield name, model, list(documented(CLASSES[model.__name__].body))
+    yield "engines.NAME", EngineOptions, list(documented(CLASSES["EngineOptions"].body))
 
 
 def written() -> str:

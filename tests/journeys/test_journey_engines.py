@@ -152,6 +152,36 @@ def test_nonsense(answering: AnsweringRspamd, tmp_path: Path) -> None:
         assert hop.bodies == []
 
 
+def test_an_open_circuit_a_shadow_and_what_is_told_of_them(answering: AnsweringRspamd, tmp_path: Path) -> None:
+    config = f"""
+        [engines.rspamd]
+        url = "{answering.url}"
+        on_failure = "ignore"
+        breaker_failures = 2
+        [engines.clamav]
+        address = "127.0.0.1:9"
+        shadow = true
+        on_failure = "defer"
+        [engines.testpatterns]
+        [judging]
+        shadow_grace = 5.0
+    """
+    with running() as hop, Relay(tmp_path, hop=hop.address, config=config) as relay:
+        assert relay.metric("sluice_engine_breaker", engine="rspamd") == 0
+        for number in range(3):
+            message = letter(f"broken{number}", extra="X-Answer: 500\r\n")
+            assert deliver(relay.smtp_port, message, ["bob@acme.example"]).code == 250
+        assert len(hop.bodies) == 3
+        assert len(answering.requests) == 2
+        assert relay.metric("sluice_engine_breaker", engine="rspamd") == 1
+        assert relay.metric("sluice_verdicts_total", engine="rspamd", kind="failed") == 3
+        assert relay.metric("sluice_shadow_verdicts_total", engine="clamav", kind="failed") == 3
+        newest = wait_until(lambda: next((one for one in relay.scans(5) if one["subject"] == "broken2"), None))
+        shown = relay.command("scans", "show", newest["id"]).stdout
+        assert "no: ignored  circuit open" in shown
+        assert "no: shadow" in shown
+
+
 @pytest.fixture(scope="module")
 def pretending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Relay, Background, PretendClamd]]:
     clamd = PretendClamd()
