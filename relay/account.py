@@ -38,7 +38,7 @@ def count_verdict(verdict: Verdict) -> None:
         kind = _KINDS.get(worst, "malicious")
     counter = _shadow_counter if verdict.handling is Handling.SHADOW else _verdict_counter
     counter(verdict.engine, kind).inc()
-    if verdict.outcome is not Outcome.SKIPPED:
+    if verdict.seconds:  # it was asked
         _engine_histogram(verdict.engine).observe(verdict.seconds)
 
 

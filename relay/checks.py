@@ -204,8 +204,13 @@ def _admission(_: Document, tables: Mapping[str, Any]) -> Finds:
 
 
 def _deadlines(document: Document, tables: Mapping[str, Any]) -> Finds:
-    if {"judging", "smtp"} <= tables.keys() and tables["judging"].deadline >= tables["smtp"].reply_timeout:
+    if not {"judging", "smtp"} <= tables.keys():
+        return
+    judging, longest = tables["judging"], tables["smtp"].reply_timeout
+    if judging.deadline >= longest:
         yield document.problem(("judging", "deadline"), "must be shorter than smtp.reply_timeout")
+    elif judging.deadline + judging.shadow_grace >= longest:
+        yield document.problem(("judging", "shadow_grace"), "with deadline must be shorter than smtp.reply_timeout")
 
 
 def _state(document: Document, tables: Mapping[str, Any]) -> Finds:

@@ -18,7 +18,7 @@ from config.settings import Node, Settings
 from relay import checks
 from relay.checks import Report
 from relay.errors import ConfigurationError, StoreFailed
-from relay.evidence import explanation
+from relay.evidence import counted, explanation
 from relay.quarantine.entry import Damaged, Entry
 from relay.quarantine.folder import Folder
 from relay.records import queries, tenants
@@ -244,13 +244,18 @@ def _plain_entry(entry: Entry) -> Plain:
         "at": _iso(entry.at),
         "recipients": [recipient["address"] for recipient in entry.recipients],
         "findings": findings,
-        "reason": _reason(entry, findings),
+        "reason": _reason(entry),
     }
 
 
-def _reason(entry: Entry, findings: Iterable[Plain]) -> str:
-    """Why it is withheld, for people: the category, and what the engines call what they saw."""
-    names = [f"{finding['engine']} {finding['name']}" for finding in findings if finding.get("severity") != "note"]
+def _reason(entry: Entry) -> str:
+    """Why it is withheld, for people: the category, and what the engines that have a say call what they saw."""
+    names = [
+        f"{verdict['engine']} {finding['name']}"
+        for verdict in counted(entry.verdicts)
+        for finding in verdict.get("findings", ())
+        if finding.get("severity") != "note"
+    ]
     return ": ".join(filter(None, [entry.decision.get("category", ""), ", ".join(names)]))
 
 

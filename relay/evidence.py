@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from relay.policy.decide import WEIGHT_LIMIT
 from verdicts.contract import Handling, Outcome, Severity, Verdict
 
 Plain = dict[str, Any]
@@ -47,7 +48,7 @@ def explanation(record: Mapping[str, Any]) -> Plain:
     object for each finding or silent engine that led there, with `weight` as it was added up. Both are empty for what
     was clean, or not judged. Records of older versions say less.
     """
-    category, rule, verdicts = record["category"], record["rule"], list(_counted(record["verdicts"]))
+    category, rule, verdicts = record["category"], record["rule"], list(counted(record["verdicts"]))
     if category == "unscanned":
         silent = [verdict for verdict in verdicts if verdict["outcome"] in _SILENT]
         deferring = [verdict for verdict in silent if verdict.get("handling") == Handling.DEFERS]
@@ -66,8 +67,8 @@ def explanation(record: Mapping[str, Any]) -> Plain:
     return {"tenant": record["tenant"], "settings": settings, "because": because}
 
 
-def _counted(verdicts: Iterable[Plain]) -> Iterator[Plain]:
-    """Those that the decision heard of."""
+def counted(verdicts: Iterable[Plain]) -> Iterator[Plain]:
+    """Those of recorded verdicts that the decision heard of."""
     return (one for one in verdicts if one.get("handling", Handling.COUNTS) in (Handling.COUNTS, Handling.DEFERS))
 
 
@@ -79,8 +80,17 @@ def _findings(verdicts: Iterable[Plain]) -> Iterator[Plain]:
     for verdict in verdicts:
         for finding in verdict["findings"]:
             one = _because(verdict, finding["detail"])
-            weight = finding["weight"] * verdict.get("factor", 1.0)
-            yield one | {"finding": finding["name"], "severity": finding["severity"], "weight": weight}
+            yield one | {
+                "finding": finding["name"],
+                "severity": finding["severity"],
+                "weight": weight_of(finding, verdict),
+            }
+
+
+def weight_of(finding: Plain, verdict: Plain) -> float:
+    """The weight of a recorded finding as it was added up: with the tenant's factor, within the limit of `decide`."""
+    weight: float = finding["weight"] * verdict.get("factor", 1.0)
+    return max(-WEIGHT_LIMIT, min(weight, WEIGHT_LIMIT))
 
 
 def _because(verdict: Plain, detail: str) -> Plain:

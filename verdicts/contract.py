@@ -134,7 +134,8 @@ class EngineOptions(BaseModel):
     on_late: Silence = "unscanned"
     """The same for a missed deadline. Whoever can make an engine late can make it ignored: think before "ignore"."""
     weight: float = Field(1.0, ge=0, le=1000)
-    """Factor for the weights of the engine's findings; the tenant's `policy.weights` multiplies on top of it."""
+    """Factor for the weights of the engine's findings, not for their severities; the tenant's `policy.weights`
+    multiplies on top of it."""
     tenants: frozenset[str] = frozenset()
     """Names of the tenants whose mail the engine sees; empty: all of them. Other mail is "skipped"."""
     directions: frozenset[Direction] = Field(frozenset(("incoming", "outgoing", "internal")), min_length=1)

@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from relay.cli import output
+from relay.evidence import weight_of
 
 _TABLES = ("verdicts", "seconds", "explanation", "notes")
 _SEVERITIES = ("note", "suspicious", "spam", "malicious")
@@ -54,7 +55,7 @@ def _rows(record: Mapping[str, Any]) -> Iterator[list[object]]:
             for finding in verdict["findings"]
         ]
         for led, _, finding in sorted(rows, key=lambda row: row[:2], reverse=True):
-            weight = _number(finding["weight"] * verdict.get("factor", 1.0))
+            weight = _number(weight_of(finding, verdict))
             told = [finding["name"], finding["severity"], weight, _counts(verdict, led), finding["detail"]]
             yield [*begin, *told]
             begin = ["", "", ""]

@@ -176,10 +176,15 @@ _children()
 
 
 def know_engines(names: Iterable[str], shadows: Collection[str] = ()) -> None:
-    """Make the children of the configured engines exist; `shadows` are those of them that are only tried."""
+    """Make the children of the configured engines exist; `shadows` are those of them that are only tried.
+
+    All circuits are closed then: those of an earlier configuration, which a reload replaced, are forgotten.
+    """
+    for known in tuple(ENGINE_BREAKER._metrics):
+        ENGINE_BREAKER.labels(*known).set(0)
     for name in names:
         ENGINE_SECONDS.labels(name)
-        ENGINE_BREAKER.labels(name).set(0)
+        ENGINE_BREAKER.labels(name)
         for kind in VERDICTS:
             (SHADOW_VERDICT if name in shadows else VERDICT).labels(name, kind)
 

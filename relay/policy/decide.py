@@ -41,7 +41,8 @@ stricter than deferring, for whatever is missing could not lead to a milder end.
 
 _NAME_LIMIT = 80
 """Characters of an engine's or a finding's name in a rule."""
-_WEIGHT_LIMIT = 1e9
+WEIGHT_LIMIT = 1e9
+"""What one finding can add to the sum, or take from it, at most."""
 
 
 class Category(enum.StrEnum):
@@ -197,8 +198,8 @@ def _weight(verdicts: Sequence[Verdict], policy: Policy) -> float:
         factor = policy.weights.get(verdict.engine, 1.0)
         for finding in verdict.findings:
             weight = finding.weight * factor
-            if -_WEIGHT_LIMIT <= weight <= _WEIGHT_LIMIT:
+            if -WEIGHT_LIMIT <= weight <= WEIGHT_LIMIT:
                 weights.append(weight)
             elif math.isfinite(finding.weight):
-                weights.append(math.copysign(_WEIGHT_LIMIT, weight))
+                weights.append(math.copysign(WEIGHT_LIMIT, weight))
     return math.fsum(weights)

@@ -139,6 +139,12 @@ def test_the_key_for_sealing(checked, tmp_path):
     assert checked(PLAIN + ARC)[0] == 0
 
 
+def test_shadows_keep_nobody_longer_than_a_reply_may_take(checked):
+    status, lines = checked(f"{PLAIN}reply_timeout = 22.0\n[judging]\nshadow_grace = 2.0\n")
+    assert (status, lines[0]) == (1, "8: judging.shadow_grace: with deadline must be shorter than smtp.reply_timeout")
+    assert checked(f"{PLAIN}reply_timeout = 22.1\n[judging]\nshadow_grace = 2.0\n")[0] == 0
+
+
 def test_nobody_admitted_is_worth_a_note(checked):
     _, lines = checked(f"{PLAIN}[admission]\nmicrosoft = false\n")
     assert "note: [admission] admits nobody: microsoft is false and networks is empty" in lines

@@ -31,6 +31,7 @@ VERDICTS = [
         ],
     }
 ]
+SHADOW = VERDICTS[0] | {"engine": "new", "handling": "shadow"}
 MESSAGE = b"Subject: x\r\n\r\n\x00\xff\r\n"
 
 
@@ -66,7 +67,7 @@ def kept(tmp_path):
     entry = Entry(
         id=new_id(AT), at=AT, tenant="acme", session={"peer": "192.0.2.1"}, sender="a@b.example",
         recipients=[{"address": "alice@acme.example", "notify": None, "orcpt": None}], size=len(MESSAGE),
-        next_hop="127.0.0.1:25", verdicts=VERDICTS, decision={"category": "malicious", "rule": "malicious"},
+        next_hop="127.0.0.1:25", verdicts=[*VERDICTS, SHADOW], decision={"category": "malicious", "rule": "malicious"},
         subject=HOSTILE,
     )  # fmt: skip
     folder = Folder(tmp_path / "state/quarantine")

@@ -1,6 +1,10 @@
 """Which finding of which engine led to what, by which setting."""
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.evidence import explanation, plain
 from relay.policy.decide import decide
@@ -56,6 +60,31 @@ def test_what_led_to_it(policy, verdicts, settings, because):
     told = explained(Policy(**policy), *verdicts)
     assert (told["tenant"], told["settings"]) == ("acme", settings)
     assert [(one["engine"], one["finding"]) for one in told["because"]] == because
+
+
+@given(
+    st.lists(
+        st.builds(
+            Verdict,
+            st.sampled_from(["a", "b"]),
+            st.sampled_from(Outcome),
+            st.lists(
+                st.builds(Finding, st.just("F"), st.sampled_from(Severity), st.floats(allow_nan=False, width=32)),
+                max_size=3,
+            ).map(tuple),
+            handling=st.sampled_from(Handling),
+        ),
+        max_size=4,
+    ),
+    st.sampled_from(
+        [{}, {"spam_weight": 3.0}, {"suspicious_weight": 1.0, "weights": {"a": 1e300}}, {"spam": "refuse"}]
+    ),
+)
+def test_whatever_is_not_clean_has_its_reasons(verdicts, policy):
+    told = explained(Policy(**policy), *verdicts)
+    category = decide(Judgement(tuple(verdicts)), Policy(**policy)).category
+    assert bool(told["because"]) == bool(told["settings"]) == (category != "clean")
+    json.dumps(told, allow_nan=False)
 
 
 def test_weights_are_told_as_they_were_added_up():
