@@ -15,6 +15,11 @@ MAX_VALUE = 8_192
 _MARK = re.compile(r"<(?=[a-zA-Z/!?]|\Z)")
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,30}+)")
 _BLANKS = re.compile(r"[\s/]*+")
+_WHOLE = re.compile(
+    r"[\s/]*+([^\s/>=][^\s/>=]{0,99}+)\s*+=\s*+"
+    rf"(?:\"([^\"]{{0,{MAX_VALUE}}}+)\"|'([^']{{0,{MAX_VALUE}}}+)'|([^\s>\"'][^\s>]{{0,{MAX_VALUE - 1}}}+)(?=[\s>]))"
+)
+"""An attribute that is whole, as most are; what is not is read step by step."""
 _NAME = re.compile(r"[^\s/>][^\s/>=]{0,99}+")
 _SPACE = re.compile(r"\s*+")
 _BARE = re.compile(r"[^\s>]*+")
@@ -129,6 +134,10 @@ class Markup:
             self._at = len(self._text) if self._over else max(self._at, len(self._text) - held)
 
     def _in_tag(self) -> Event | None:
+        whole = _WHOLE.match(self._text, self._at)
+        if whole:
+            self._at = whole.end()
+            return Kind.ATTRIBUTE, whole[1].lower(), resolved(whole[whole.lastindex or 0])
         at = self._behind(_BLANKS)
         if at == len(self._text):
             return None

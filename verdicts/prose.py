@@ -14,8 +14,8 @@ _TAIL = r"[^\s<>\"`]"
 WRITTEN_OUT = re.compile(rf"{_SCHEME}[/\\\[\]]++{_TAIL}{{1,{MAX_URL}}}+")
 """Those with a scheme."""
 READABLE = re.compile(
-    rf"{WRITTEN_OUT.pattern}"
-    rf"|(?<![\w@.%/=&\\-])(?:[\w-]{{1,63}}{_DOT}){{1,30}}[^\W\d][\w-]{{1,62}}(?![\w@-])(?:[/?#:\\]{_TAIL}{{0,{MAX_URL}}}+)?+"
+    rf"{WRITTEN_OUT.pattern}|(?<![\w@.%/=&\\\u3002\uff0e-])(?<![.tT][\])}}])(?:[\w-]{{1,63}}+{_DOT}(?=\w)){{1,30}}+[^\W\d][\w-]{{1,62}}+(?!@)"
+    rf"(?:[/?#:\\]{_TAIL}{{0,{MAX_URL}}}+)?+"
 )
 """Those without one too."""
 
