@@ -26,7 +26,7 @@ _SUBJECT = 10_000
 _PAGES = (".htm", ".html", ".shtml", ".svg", ".xht", ".xhtml", ".xml")
 _TEXT_CODECS = ("ascii", "big5", "cp", "euc", "gb", "hz", "iso", "johab", "koi8", "latin", "mac", "shift_jis", "utf")
 """How the names of the codecs begin that are for text, and are not slow."""
-_UNMARKED = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}  # as browsers take them (WHATWG Encoding, section 4.2)
+_UNMARKED = {"utf-16": "utf-16-le"}  # as browsers take it (WHATWG Encoding, section 4.2)
 
 
 async def links(mail: Mail, limits: Limits = DEFAULT) -> Links:
@@ -45,9 +45,9 @@ async def links(mail: Mail, limits: Limits = DEFAULT) -> Links:
 async def links_of(texts: list[tuple[str, str]], limits: Limits = DEFAULT) -> Links:
     """The links that are URLs found elsewhere (text and place of each), their targets included."""
     found = Found(limits)
-    for text, place in texts:
-        found.add(text, place)
     try:
+        for text, place in texts:
+            found.add(text, place)
         for _ in found.read():
             await asyncio.sleep(0)
     except LimitError as limit:

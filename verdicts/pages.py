@@ -70,7 +70,7 @@ class _Seen:
             self._shown += text[: _SHOWN - len(self._shown)] if self._anchor else ""
         elif kind is Kind.ATTRIBUTE:
             self._attribute(name, text)
-        elif kind is Kind.OPEN:
+        elif kind is not Kind.END:
             self._tag = name
             self._targets = []
         if kind in (Kind.OPEN, Kind.CLOSE) and name not in _INLINE:
