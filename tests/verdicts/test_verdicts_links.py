@@ -31,7 +31,7 @@ async def hosts(mail, **limits):
         ("<a href='//evil.example/'>x</a>", ["evil.example"]),
         ("<a href='evil.com'>x</a>", ["evil.com"]),
         ("<a href='h&#116;tp&colon;//evil.example/'>x</a>", ["evil.example"]),
-        ("<area href=//a.example><img src=//b.example><form action=//c.example>", ["a.example", "b.example", "c.example"]),
+        ("<area href=//a.example><img src=//b.org><form action=//c.net>", ["a.example", "b.org", "c.net"]),
         ("<button formaction=//evil.example><td background=//two.example>", ["evil.example", "two.example"]),
         ("<meta http-equiv=refresh content=\"0; URL='//evil.example/'\">", ["evil.example"]),
         ("<base href='https://evil.example/x/'><a href=y>x</a>", ["evil.example", "evil.example"]),
