@@ -145,12 +145,15 @@ async def _compiled_apart(folders: Sequence[str]) -> bytes:
     try:
         async with asyncio.timeout(_COMPILE_SECONDS):
             rules, complaint = await process.communicate()
+    except TimeoutError:
+        raise ValueError(f"to compile them takes more than {_COMPILE_SECONDS:g} seconds") from None
     finally:
         if process.returncode is None:
             process.kill()
             await process.communicate()
     if process.returncode:
-        raise ValueError(outside.clean(complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]))
+        last = outside.clean(complaint.decode("utf-8", "replace").strip().rpartition("\n")[2])
+        raise ValueError(last or f"their compiler ended with {process.returncode}")
     return rules
 
 

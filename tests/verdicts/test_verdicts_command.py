@@ -3,6 +3,7 @@ import contextlib
 import os
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from verdicts import outside
+from verdicts import engines, outside
 from verdicts.contract import Finding, Outcome, Severity, Unscanned
 from verdicts.engines.command import Command
 from verdicts.kit import PretendClock, assert_contract, letter, mail_of, pretend_tools
@@ -143,6 +144,8 @@ async def test_what_it_is_told(script, tmp_path, monkeypatch):
     assert (len(addresses), len(addresses[2])) == (100, 320)
     for inherited in ("LANG", "LC_CTYPE"):  # Python sets the second one itself
         told.pop(inherited, None)
+    document = (Path(engines.__file__).parent / "answers.md").read_text()
+    assert all(f"`{name}`" in document for name in told)
     assert told == {
         "SLUICE_ID": "1",
         "SLUICE_TENANT": "acme",
@@ -189,9 +192,8 @@ async def test_output_before_input_is_no_deadlock(script):
 HANGS = "trap '' TERM HUP INT; sleep 1000 & echo $$ $! >{pid}; cat >/dev/null; wait"
 
 
-@pytest.mark.parametrize("text", [HANGS, "sleep 1000 & echo $$ $! >{pid}; wait"])
-async def test_one_that_hangs_is_late_and_dies_with_its_children(script, tmp_path, text):
-    panel = Panel([Seat("command", script(text.format(pid=tmp_path / "pid")), 1.0)], 5, PretendClock())
+async def test_one_that_hangs_is_late_and_dies_with_its_children(script, tmp_path):
+    panel = Panel([Seat("command", script(HANGS.format(pid=tmp_path / "pid")), 2.0)], 5, PretendClock())
     (verdict,) = (await panel.judge(mail_of(BIG))).verdicts
     assert verdict.outcome is Outcome.LATE
     for pid in (await read(tmp_path / "pid")).split():
@@ -199,8 +201,9 @@ async def test_one_that_hangs_is_late_and_dies_with_its_children(script, tmp_pat
     await panel.close()
 
 
-async def test_one_that_is_cancelled_dies_with_its_children(script, tmp_path):
-    task = asyncio.create_task(script(HANGS.format(pid=tmp_path / "pid")).judge(mail_of(BIG)))
+@pytest.mark.parametrize("text", [HANGS, "sleep 1000 & echo $$ $! >{pid}; wait"])
+async def test_one_that_is_cancelled_dies_with_its_children(script, tmp_path, text):
+    task = asyncio.create_task(script(text.format(pid=tmp_path / "pid")).judge(mail_of(BIG)))
     pids = (await read(tmp_path / "pid")).split()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -243,7 +246,7 @@ def test_it_works_in_the_relays_loop(script, tmp_path):
         assert await script("exit 0").judge(mail_of(BIG)) == []
         with pytest.raises(ValueError, match="longer"):
             await script(f"{FLOODS}; done").judge(mail_of(MAIL))
-        await test_one_that_is_cancelled_dies_with_its_children(script, tmp_path)
+        await test_one_that_is_cancelled_dies_with_its_children(script, tmp_path, HANGS)
         await test_what_it_leaves_running_does_not_keep_us_waiting(script, tmp_path)
 
     uvloop.run(all_of_it())

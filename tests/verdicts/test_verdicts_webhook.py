@@ -3,6 +3,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from verdicts.panel import Panel, Seat
 SECRET = "hunter2 hunter2 hunter2"
 CLEAN = b'{"findings": []}'
 SPAM = b'{"findings": [{"name": "X", "severity": "spam", "weight": 2}]}'
+DOCUMENT = (Path(engines.__file__).parent / "answers.md").read_text()
 BIG = letter(attachments=[("a.bin", bytes(range(256)) * 10_001)])
 
 
@@ -81,6 +83,13 @@ def quick(monkeypatch):
     monkeypatch.setattr("verdicts.engines.webhook._FIRST_PAUSE", 0)
 
 
+def documented_check():
+    """The function that the document gives to check a signature with."""
+    names = {"hmac": hmac, "time": time}
+    exec(DOCUMENT.split("```python\n")[1].partition("```")[0], names)
+    return names["is_ours"]
+
+
 @pytest.mark.parametrize("content", [letter(), BIG, b"", b"\0\xff", b"\0\xff\r"])
 async def test_the_message_goes_inline_and_signed(content):
     handle, requests = answering((200, SPAM))
@@ -90,6 +99,10 @@ async def test_the_message_goes_inline_and_signed(content):
     assert base64.b64decode(json.loads(body)["message"], validate=True) == content
     signed = headers["Sluice-Timestamp"].encode() + b"." + body
     assert headers["Sluice-Signature"] == "v1=" + hmac.digest(SECRET.encode(), signed, "sha256").hex()
+    assert documented_check()(SECRET.encode(), headers["Sluice-Timestamp"], headers["Sluice-Signature"], body)
+    assert not documented_check()(
+        SECRET.encode(), headers["Sluice-Timestamp"], headers["Sluice-Signature"], body + b" "
+    )
     assert headers["Content-Type"] == "application/json"
 
 
@@ -123,6 +136,7 @@ async def test_by_reference_no_byte_of_the_message_goes():
         assert await make(content="reference").judge(mail_of(message)) == []
     told = json.loads(requests[0][1])
     assert "message" not in told
+    assert all(f"`{key}`" in DOCUMENT for key in (*told, *told["parts"][0]))
     assert told["sha256"] == hashlib.sha256(message).hexdigest()
     assert (told["subject"], told["from"]) == ("Hello", "Ann <ann@sender.example>")
     assert told["message_id"] == "<1@sender.example>"
@@ -263,8 +277,7 @@ def test_what_is_told_is_found(name, severity, weight, detail):
 
 
 def test_the_schema_of_the_answer_is_documented():
-    readme = (Path(engines.__file__).parent / "README.md").read_text()
-    blocks = [json.loads(block.partition("```")[0]) for block in readme.split("```json\n")[1:]]
+    blocks = [json.loads(block.partition("```")[0]) for block in DOCUMENT.split("```json\n")[1:]]
     assert outside.answer_schema() in blocks
     examples = [block for block in blocks if "findings" in block]
     assert examples
@@ -276,6 +289,7 @@ def test_the_schema_of_the_answer_is_documented():
     ("options", "message"),
     [
         ({"url": "scanner.example", "secret": SECRET}, "must begin with http:// or https://"),
+        ({"url": "http:///scan", "secret": SECRET}, "and a host"),
         ({"url": "http://x/", "secret": "hunter2"}, "at least 16"),
         ({"url": "http://x/"}, "secret"),
         ({"url": "http://x/", "secret": SECRET, "content": "both"}, "inline"),

@@ -2,16 +2,17 @@ import asyncio
 import base64
 import io
 import logging
+import os
 import zipfile
 
 import pytest
 import uvloop
 from pydantic import ValidationError
-from verdicts.unpacking import Limits
 
 from verdicts.contract import Finding, Severity, Unscanned
 from verdicts.engines.yara import Yara
 from verdicts.kit import assert_contract, letter, mail_of, pretend_tools
+from verdicts.unpacking import Limits
 from verdicts.yara_rules import _compiled_once, compiled
 from verdicts.yara_scan import _known, scan
 
@@ -40,7 +41,7 @@ async def make(folder):
     made = []
 
     def make(**options):
-        made.append(Yara(Yara.Options(rules=[str(folder)], processes=1, **options), pretend_tools()))
+        made.append(Yara(Yara.Options(rules=[str(folder)], workers=1, **options), pretend_tools()))
         return made[-1]
 
     yield make
@@ -111,7 +112,7 @@ SLOW = "for all i in (0..1000000000) : ( uint8(i % filesize) < 256 )"
 
 async def test_a_slow_rule_is_unscanned_with_what_was_found(make, folder):
     (folder / "b.yar").write_text(rule("Slow", f'extension == ".slow" and {SLOW}'))
-    engine = make(deadline=1.5)
+    engine = make(seconds=1.5)
     assert await judged(engine, letter()) == []
     message = letter(TEXT, attachments=[("a.slow", b"x" * 1_000)])
     with pytest.raises(Unscanned, match=r"the rules take too long on a\.slow") as unscanned:
@@ -173,7 +174,8 @@ async def test_changed_rules_are_used(make, folder):
     assert await judged(engine, letter(TEXT))
     (folder / "a.yar").write_text(rule("Another", word="good morning"))
     (folder / "b.yar").write_text(rule("Word2"))
-    assert [finding.name for finding in await judged(engine, letter(TEXT))] == ["Word"]  # it was just looked
+    assert [finding.name for finding in await judged(engine, letter(TEXT))] == ["Word"]
+    assert engine.rules._refreshing is None  # it was looked a moment ago
     await changed(engine)
     assert [finding.name for finding in await judged(engine, letter(TEXT))] == ["Word2"]
     (folder / "b.yar").unlink()
@@ -213,7 +215,7 @@ async def test_rules_that_went_away_change_nothing(make, folder):
 
 def test_it_works_in_the_relays_loop(folder):
     async def all_of_it():
-        engine = Yara(Yara.Options(rules=[str(folder)], processes=1), pretend_tools())
+        engine = Yara(Yara.Options(rules=[str(folder)], workers=1), pretend_tools())
         assert await judged(engine, letter(TEXT))
         (folder / "a.yar").write_text(rule("Another", word="Good morning"))
         await changed(engine)
@@ -223,14 +225,19 @@ def test_it_works_in_the_relays_loop(folder):
     uvloop.run(all_of_it())
 
 
-async def test_closing_ends_the_compiler(make, folder):
+async def test_closing_ends_the_compiler(make, folder, tmp_path, monkeypatch):
     engine = make()
     (folder / "a.yar").write_text(rule("Other"))
+    pid = tmp_path / "pid"
+    program = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid()) + chr(10)); time.sleep(1000)"
+    monkeypatch.setattr("verdicts.yara_rules._PROGRAM", program)
     engine.tools.clock.now += 10
     await judged(engine, letter())
-    compiling = engine.rules._refreshing
+    while not (pid.exists() and pid.read_text().endswith("\n")):
+        await asyncio.sleep(0.01)
     await engine.close()
-    assert compiling.done()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +245,7 @@ async def test_closing_ends_the_compiler(make, folder):
     [
         ("rule x { condition: nonsense }", "a.yar:1: unknown identifier `nonsense`"),
         ("\n\nrule x {", "a.yar:3: syntax error"),
-        ('include "b.yar"', "a.yar:1: include"),
+        ('include "b.yar"', "a.yar:1: include statements not allowed"),
         (b"// \xff", "a.yar is not in UTF-8"),
         (rule("x", "true", "severity = 3"), "a.yar: rule x: severity must be one of note, suspicious, spam, malicious"),
         (rule("x", "true", 'severity = "bad"'), "a.yar: rule x: severity must be one of"),
@@ -265,6 +272,34 @@ def test_folders_without_rules_are_a_mistake_in_the_configuration(rules, message
         Yara.Options(rules=rules)
 
 
+def test_a_file_that_cannot_be_read_is_a_mistake_in_the_configuration(folder):
+    (folder / "b.yar").mkdir()
+    with pytest.raises(ValidationError, match=r"Is a directory: .*b\.yar"):
+        Yara.Options(rules=[str(folder)])
+
+
+@pytest.mark.parametrize(
+    ("program", "problem"),
+    [("import os; os.kill(os.getpid(), 9)", "their compiler ended with -9"), ("1/0", "division")],
+)
+async def test_a_compiler_that_breaks_changes_nothing(make, folder, monkeypatch, program, problem):
+    engine = make()
+    (folder / "a.yar").write_text(rule("Other"))
+    monkeypatch.setattr("verdicts.yara_rules._PROGRAM", program)
+    await changed(engine)
+    assert problem in engine.rules.problem
+    assert await judged(engine, letter(TEXT))
+
+
+async def test_a_compiler_that_hangs_changes_nothing(make, folder, monkeypatch):
+    engine = make()
+    (folder / "a.yar").write_text(rule("Other"))
+    monkeypatch.setattr("verdicts.yara_rules._PROGRAM", "import time; time.sleep(1000)")
+    monkeypatch.setattr("verdicts.yara_rules._COMPILE_SECONDS", 0.1)
+    await changed(engine)
+    assert "takes more than 0.1 seconds" in engine.rules.problem
+
+
 def test_one_of_two_folders_without_rules_is_a_mistake(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValidationError, match="empty: there is no"):
@@ -282,11 +317,12 @@ def test_a_worker_knows_the_last_rules_only(folder):
     _known.clear()
 
 
-async def test_no_event_loop_stands_still_while_rules_are_compiled(make, folder):
+async def test_changed_rules_are_compiled_by_another_process(make, folder, monkeypatch):
     engine = make()
-    (folder / "a.yar").write_text("".join(rule(f"r{number}", word=f"word{number}") for number in range(3_000)))
-    await asyncio.wait_for(engine.rules.refresh(), 30)
-    assert engine.rules.problem == ""
+    (folder / "a.yar").write_text(rule("Other"))
+    monkeypatch.setattr("verdicts.yara_rules.compiled", None)  # compiling holds the interpreter's lock for seconds
+    await engine.rules.refresh()
+    assert [finding.name for finding in await judged(engine, letter(TEXT))] == ["Other"]
 
 
 async def test_it_keeps_the_contract(make):

@@ -2,13 +2,9 @@
 
 `answer = "exit"`: 0 clean, 10 a note, 11 suspicious, 12 spam, 13 malicious, 20 could not look at all of it; the first
 line of its output is the detail. `answer = "json"`: it exits with 0, and its output is one `outside.Answer`. Anything
-else is a failure, whose reason is the last line of its standard error.
+else is a failure, whose reason is the last line of its standard error. `answers.md` tells it all to who writes one.
 
-The facts: SLUICE_ID, SLUICE_TENANT, SLUICE_SENDER (empty for the null sender), SLUICE_RECIPIENTS (the first 100, one a
-line), SLUICE_RECIPIENT_COUNT, SLUICE_SIZE in bytes, and by Microsoft's evidence SLUICE_ORIGIN_ADDRESS,
-SLUICE_ORIGIN_NAME and SLUICE_HELO (empty where unknown). They are a stranger's words: quote them, never evaluate them.
-
-It leads a process group of its own, which is killed when it has ended, when it is late, and when it floods us.
+It leads a process group of its own, which is killed when it has ended, when it is late, and when it says too much.
 """
 
 import asyncio

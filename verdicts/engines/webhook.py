@@ -1,17 +1,8 @@
-"""A service of the operator's over HTTP: one POST of JSON for each message, answered with JSON (`outside.Answer`).
+"""A service of the operator's over HTTP: one signed POST of JSON for each message, answered with JSON.
 
-The request has "id", "tenant", "sender" ("" for the null sender), "recipients" (the first 1000), "recipient_count",
-"size" in bytes, by Microsoft's evidence "origin_address", "origin_name", "helo" ("" where unknown), and by `content`:
-- "inline": "message", the whole of it in base64,
-- "reference": "sha256" of the message, "subject", "from", "message_id", and of each part in "parts" its "content_type",
-  "filename" (or null), and "size" and "sha256" of what it decodes to. A message of more than 100 parts, or one that
-  readers may take in different ways, is unscanned.
-
-The signature: `Sluice-Signature: v1=HEX`, the HMAC-SHA256 with the secret over the value of `Sluice-Timestamp` (seconds
-since the epoch), a dot, and the body. Who checks it should refuse timestamps that are minutes old.
-
-The answer: status 200 with an `outside.Answer` of up to 256,000 bytes; 413 says that the message is too large. When no
-answer can be had, and on 502, 503 and 504, the service is asked again.
+The request is the facts, and the message or what identifies it. The answer is an `outside.Answer`:
+{"findings": [{"name", "severity", "weight", "detail"}], "unscanned": "reason"}. `answers.md` tells every key, the JSON
+schema of the answer, and how to check the signature. When no answer can be had, and on 502, 503 and 504, we ask again.
 """
 
 import asyncio
@@ -22,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
@@ -39,8 +31,8 @@ _FIELDS = {"subject": "Subject", "from": "From", "message_id": "Message-ID"}
 
 
 def _http_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://")
+    if not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
+        raise ValueError("must begin with http:// or https:// and a host")
     return value
 
 

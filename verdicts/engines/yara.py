@@ -20,15 +20,18 @@ from verdicts.yara_scan import scan
 
 _READING_SECONDS = 10.0
 """What a worker may take to read the compiled rules, which it does once: a second for 10,000 of them."""
-_SHARE = 0.8
-"""Of the deadline, for the scan: what it found by then is told."""
+_GRACE_SECONDS = 1.0
+"""A scan knows its time, and tells what it found until then; this much later its process is killed."""
 
 
 def _folders(folders: list[str]) -> list[str]:
     for folder in folders:
         if not folder.startswith("/"):
             raise ValueError(f"{folder!r} must be the absolute path of a folder")
-    checked(folders)
+    try:
+        checked(folders)
+    except OSError as error:
+        raise ValueError(str(error)) from None
     return folders
 
 
@@ -42,18 +45,20 @@ class Yara(Engine):
         """Folders with rules in files called *.yar or *.yara. `include` is not allowed in them."""
         severity: Literal["note", "suspicious", "spam", "malicious"] = "suspicious"
         """What a rule finds whose metadata do not say."""
-        processes: int = Field(2, ge=1, le=64)
-        """Messages that are scanned at a time, by each of the relay's processes."""
+        workers: int = Field(2, ge=1, le=64)
+        """Processes that scan, in each process of the relay."""
         memory: int = Field(1_000_000_000, ge=500_000_000)
-        """Bytes of address space that a scan may take."""
+        """Bytes of address space that each of them may take."""
+        seconds: float = Field(6.0, gt=0, le=60)
+        """For all of one message; waiting for a process does not count."""
 
     def __init__(self, options: Options, tools: Tools) -> None:
         super().__init__(options, tools)
         self.rules = Rulebook(options.rules, tools.clock)
         self._severity = Severity[options.severity.upper()]
-        self._seconds = options.deadline * _SHARE
+        self._seconds = options.seconds
         self._limits = tuple(Limits(seconds=self._seconds))
-        self._workers = Workers(options.processes, options.memory)
+        self._workers = Workers(options.workers, options.memory)
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
         """Raises RuntimeError when the rules cannot be used."""
@@ -75,10 +80,10 @@ class Yara(Engine):
         """What a worker says; one that does not know the rules yet is given them."""
         key, rules = self.rules.current()
         asked = (mail.content.view(), _variables(mail), self._limits, self._seconds)
-        grace = self._seconds + 1.0  # it knows its time, and tells what it has found
-        scanned = await self._workers.run(scan, key, None, *asked, seconds=grace)
+        seconds = self._seconds + _GRACE_SECONDS
+        scanned = await self._workers.run(scan, key, None, *asked, seconds=seconds)
         if scanned is None:
-            scanned = await self._workers.run(scan, key, rules, *asked, seconds=grace + _READING_SECONDS)
+            scanned = await self._workers.run(scan, key, rules, *asked, seconds=seconds + _READING_SECONDS)
         return scanned
 
     def _finding(self, rule: str, severity: int | None, weight: float, detail: str) -> Finding:
