@@ -13,7 +13,6 @@ from doubles.need import need
 from doubles.processes import free_port, listens, server
 from doubles.real_clamd import RealClamd
 
-LIBRARY = Path("/usr/lib/x86_64-linux-gnu/c_icap")
 _CONFIGURATION = """
 PidFile {folder}/c-icap.pid
 CommandsSocket {folder}/c-icap.ctl
@@ -53,11 +52,11 @@ class RealCicap:
 @contextmanager
 def real_cicap(folder: Path, clamd: RealClamd) -> Iterator[RealCicap]:
     """Started in the empty `folder`, stopped at the end."""
+    command = [need("c-icap"), "-N", "-f", str(folder / "c-icap.conf")]
+    library = next(Path("/usr/lib").glob("*/c_icap/virus_scan.so"), None) or Path(need("virus_scan.so"))
     port = free_port()
-    configuration = folder / "c-icap.conf"
-    configuration.write_text(
-        _CONFIGURATION.format(folder=folder, port=port, library=LIBRARY, clamd=clamd.socket), encoding="ascii"
+    (folder / "c-icap.conf").write_text(
+        _CONFIGURATION.format(folder=folder, port=port, library=library.parent, clamd=clamd.socket)
     )
-    command = [need("c-icap"), "-N", "-f", str(configuration)]
     with server(command, folder / "c-icap.log", lambda: listens(port)) as process:
         yield RealCicap(f"icap://127.0.0.1:{port}", process)

@@ -32,6 +32,7 @@ AddHeader Replace
 TemporaryDirectory {folder}
 LogFile {folder}/log
 LogInfected Full
+LocalNet {trusted}
 """
 
 
@@ -56,11 +57,13 @@ def real_opendkim(folder: Path, keys: str = "") -> Iterator[RealMilter]:
 
 
 @contextmanager
-def real_clamav_milter(folder: Path, clamd: RealClamd, infected: str = "Quarantine") -> Iterator[RealMilter]:
-    """By a Unix socket. `infected`: what it does with viruses (OnInfected)."""
+def real_clamav_milter(folder: Path, clamd: RealClamd, infected: str, trusted: str) -> Iterator[RealMilter]:
+    """By a Unix socket. `infected`: what it does with viruses (OnInfected); `trusted`: a network it does not scan."""
     path = folder / "milter.sock"
     configuration = folder / "clamav-milter.conf"
-    configuration.write_text(_CLAMAV.format(folder=folder, socket=path, clamd=clamd.socket, infected=infected))
+    configuration.write_text(
+        _CLAMAV.format(folder=folder, socket=path, clamd=clamd.socket, infected=infected, trusted=trusted)
+    )
     command = [need("clamav-milter"), "-c", str(configuration)]
     with server(command, folder / "clamav-milter.log", path.is_socket) as process:
         yield RealMilter(str(path), process)

@@ -1,7 +1,7 @@
 """A real spamd with the distribution's rules and some of its own, without DNS, on a port of 127.0.0.1 and on a socket.
 
-SLUICE_FACTS is found where SpamAssassin takes `SENDER_ADDRESS` for the host that handed the message over, and the
-sender that it is told for the envelope's.
+SLUICE_FACTS is found where SpamAssassin takes helo.sender.example, 203.0.113.9, for the host that handed the message
+over, and ann@sender.example for its sender; SLUICE_SIX the same for 2001:db8::9.
 """
 
 import os
@@ -17,7 +17,6 @@ from pathlib import Path
 from doubles.need import need
 from doubles.processes import free_port, server
 
-SENDER_ADDRESS = "203.0.113.9"
 _RULES = r"""
 use_bayes 0
 use_auto_welcomelist 0

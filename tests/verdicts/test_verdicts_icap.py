@@ -189,6 +189,10 @@ async def test_options_are_asked_for_again_when_they_expire_or_change():
         for asked in (2, 3):
             await engine.judge(mail_of(letter()))
             assert gateway.asked == asked
+        gateway.answers = [b"ICAP/1.0 204 Fine\r\n\r\n"]
+        for _ in range(2):
+            await engine.judge(mail_of(letter()))
+            assert gateway.asked == 4
 
 
 async def test_no_more_connections_than_the_gateway_takes():
@@ -234,12 +238,23 @@ async def test_a_clean_answer_before_the_end_is_none_but_a_found_virus_is():
 async def test_what_is_not_sent_is_unscanned():
     gateway = Gateway([FOUND])
     with pytest.raises(Unscanned, match="larger than 10 bytes"):
-        await judge(gateway, max_bytes=10)
+        await judge(gateway, max_item_bytes=10)
     assert gateway.requests == []
     attachments = [("a", bytes(10_000)), ("b", b"x"), ("c", b"y")]
     with pytest.raises(Unscanned, match="more parts than are sent, larger than 1000 bytes") as unscanned:
-        await judge(gateway, mail_of(letter(attachments=attachments)), what="parts", max_bytes=1000, max_parts=3)
+        await judge(gateway, mail_of(letter(attachments=attachments)), what="parts", max_item_bytes=1000, max_parts=3)
     assert [finding.detail for finding in unscanned.value.findings] == ["in part", "in b"]
+
+
+async def test_what_the_gateway_could_not_look_into_is_unscanned():
+    gateway = Gateway([FOUND.replace(b"Eicar", b"Heuristics.Encrypted.Zip"), FOUND])
+    with pytest.raises(Unscanned, match=r"could not look inside: Heuristics\.Encrypted\.Zip") as unscanned:
+        await judge(gateway, mail_of(letter(attachments=[("a", b"x")])), what="parts")
+    assert [finding[:2] for finding in unscanned.value.findings] == [
+        ("Heuristics.Encrypted.Zip", Severity.NOTE), ("Eicar", Severity.MALICIOUS),
+    ]  # fmt: skip
+    with pytest.raises(Unscanned):
+        await judge(Gateway([FOUND]), unscanned=["Eic"])
 
 
 async def test_a_failure_after_a_find_keeps_the_find():
@@ -308,6 +323,11 @@ async def test_a_real_cicap_with_clamd(cicap, what, content, expected):
 async def test_a_real_cicap_that_echoes(cicap, what, size):
     assert await real(cicap, "echo", what=what).judge(mail_of(letter(attachments=[("a", bytes(size))]))) == []
     assert await real(cicap, "echo", what=what).judge(mail_of(b"x" * size)) == []
+
+
+async def test_what_a_real_cicap_is_given_that_clamd_does_not_take(cicap):
+    with pytest.raises(Unscanned, match=r"Heuristics\.Limits\.Exceeded\.MaxFileSize"):
+        await real(cicap, "avscan").judge(mail_of(letter(attachments=[("a", b"ab12" * 300_000)])))
 
 
 async def test_a_service_that_a_real_cicap_does_not_know(cicap):

@@ -14,7 +14,8 @@ from verdicts.protocols.wire import Connection, SocketAddress, connected, exchan
 
 CLEAN = "stream: OK"
 _REPLY_BYTES = 4_096
-_UNSCANNED = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted")
+UNSCANNED = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted")
+"""How the names begin of what ClamAV "finds" where it could not look inside."""
 _SUSPICIOUS = ("Heuristics.OLE2.ContainsMacros",)  # an alert that the operator asked for, not a virus
 
 
@@ -60,6 +61,6 @@ def _findings(reply: str) -> list[Finding]:
     name = reply.removeprefix("stream: ").removesuffix(" FOUND")
     if reply != f"stream: {name} FOUND" or not name:
         raise ValueError(f"clamd answered {reply[:100]!r}")
-    if name.startswith(_UNSCANNED):
+    if name.startswith(UNSCANNED):
         raise Unscanned(f"clamd could not look inside: {name}", [Finding(name)])
     return [Finding(name, Severity.SUSPICIOUS if name.startswith(_SUSPICIOUS) else Severity.MALICIOUS)]

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import AfterValidator, Field
 
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
+from verdicts.engines.clamav import UNSCANNED
 from verdicts.mail import Mail
 from verdicts.parts import Part
 from verdicts.protocols.icap import Body, Head, encapsulated, equal, number, read_head, split, threats, write_chunks
@@ -68,10 +69,12 @@ class Icap(Engine):
         """The service, as its vendor's documents name it."""
         what: Literal["message", "parts"] = "message"
         """"message": the gateway unpacks mail itself. "parts": it gets each part decoded, with its type and name."""
-        max_bytes: int | None = Field(None, ge=1)
-        """Larger messages (parts) are unscanned without asking. Set the gateway's own limit: most pass what is over."""
+        max_item_bytes: int | None = Field(None, ge=1)
+        """A larger message, or part, is unscanned without asking. Set the gateway's own limit: most pass what is over."""
         max_parts: int = Field(100, ge=1, le=1_000)
         """Parts that are sent of one message; the others are unscanned."""
+        unscanned: tuple[str, ...] = UNSCANNED
+        """How the names begin of what it "finds" where it could not look inside; as ClamAV behind ICAP has them."""
         connections: int = Field(10, ge=1)
         """Requests at a time, or fewer where the gateway's Max-Connections says so."""
 
@@ -82,8 +85,9 @@ class Icap(Engine):
         host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
         self._address = f"{host}:{url.port or _PORT}"
         self._by_parts = options.what == "parts"
-        self._max_bytes = options.max_bytes
+        self._max_item_bytes = options.max_item_bytes
         self._max_parts = options.max_parts
+        self._unscanned = tuple(options.unscanned)
         self._most = self._allowed = options.connections
         self._turns = asyncio.Semaphore(self._allowed)
         self._known: _Service | None = None
@@ -94,23 +98,31 @@ class Icap(Engine):
         items, reasons = await self._parts(mail) if self._by_parts else ([_whole(mail)], [])
         findings: list[Finding] = []
         for item in items:
-            if self._max_bytes is not None and item.size > self._max_bytes:
-                reasons.append(f"larger than {self._max_bytes} bytes")
+            if self._max_item_bytes is not None and item.size > self._max_item_bytes:
+                reasons.append(f"larger than {self._max_item_bytes} bytes")
                 continue
             try:
                 findings += await self._scan(item, mail.origin.address)
             except (OSError, ValueError) as error:
                 if not findings:
                     raise
-                raise Unscanned(str(error), findings) from error
+                reasons.append(str(error))
+                break
+        return self._told(findings, reasons)
+
+    def _told(self, findings: list[Finding], reasons: list[str]) -> list[Finding]:
+        """What was found. Raises `Unscanned` with it where `reasons`, or names of findings, say that it is not all."""
+        closed = {finding.name for finding in findings if finding.name.startswith(self._unscanned)}
+        told = [finding._replace(severity=Severity.NOTE) if finding.name in closed else finding for finding in findings]
+        reasons += [f"the gateway could not look inside: {name}" for name in sorted(closed)]
         if reasons:
-            raise Unscanned(", ".join(dict.fromkeys(reasons)), findings)
-        return findings
+            raise Unscanned(", ".join(dict.fromkeys(reasons)), told)
+        return told
 
     async def _parts(self, mail: Mail) -> tuple[list[_Item], list[str]]:
         """What to send, and why that is not all."""
         structure = await mail.read_structure()
-        reasons = [f"can be read in different ways: {', '.join(structure.defects)}"] if structure.ambiguous else []
+        reasons: list[str] = []
         if structure.truncated or len(structure.parts) > self._max_parts:
             reasons.append("more parts than are sent")
         items = []
@@ -123,7 +135,7 @@ class Icap(Engine):
         service = await self._service()
         async with self._turns, connected(self._address) as connection:
             answer = await _ask(connection, self._head(item, client, service.preview), item, service.preview)
-        if answer.tag != service.tag:  # its signatures, or its options, are others now (section 4.7)
+        if answer.tag not in ("", service.tag):  # its signatures, or its options, are others now (section 4.7)
             self._known = None
         return answer.findings
 
@@ -170,7 +182,7 @@ def _whole(mail: Mail) -> _Item:
 
 def _of_part(part: Part) -> _Item:
     content_type = part.content_type if _TYPE.fullmatch(part.content_type) else "application/octet-stream"
-    return _Item(_clean(part.filename or "part"), content_type, part.end - part.start, part.decoded_pieces)
+    return _Item(_clean(part.filename or "") or "part", content_type, part.end - part.start, part.decoded_pieces)
 
 
 def _clean(text: str) -> str:

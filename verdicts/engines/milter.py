@@ -4,7 +4,6 @@ Nothing that it wants to change is changed: the header fields that it would add 
 `spam_headers` and `malicious_headers`. What it says to a recipient, it says to the message.
 """
 
-import asyncio
 import re
 import socket
 from collections.abc import Iterable
@@ -56,10 +55,8 @@ class Milter(Engine):
         """Names of header fields that it adds, and the pattern of a value that means spam: {X-Spam-Status = "^Yes"}."""
         malicious_headers: _Patterns = Field(default_factory=dict)
         """The same for what is malicious."""
-        max_bytes: int | None = Field(None, ge=1)
-        """Larger messages are unscanned without asking."""
-        connections: int = Field(10, ge=1)
-        """Messages at the milter at a time. More of them wait for their turn."""
+        at_once: int | None = Field(10, ge=1)
+        """Messages that a worker may have at the milter at a time."""
 
     def __init__(self, options: Options, tools: Tools) -> None:
         super().__init__(options, tools)
@@ -71,21 +68,16 @@ class Milter(Engine):
             (Severity.MALICIOUS, {name.lower(): pattern for name, pattern in options.malicious_headers.items()}),
             (Severity.SPAM, {name.lower(): pattern for name, pattern in options.spam_headers.items()}),
         ]
-        self._max_bytes = options.max_bytes
-        self._turns = asyncio.Semaphore(options.connections)
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
         """Raises OSError when the milter does not answer or gives up, ValueError when it makes no sense."""
-        if self._max_bytes is not None and mail.content.size > self._max_bytes:
-            raise Unscanned(f"the message is larger than {self._max_bytes} bytes")
         if too_many_fields(mail.fields):
             raise Unscanned("more header fields than are worth reading")
-        async with self._turns:
-            dialogue = _Dialogue(await connect(self._address))
-            try:
-                answer = await dialogue.run(mail, self._hostname)
-            finally:
-                dialogue.part()
+        dialogue = _Dialogue(await connect(self._address))
+        try:
+            answer = await dialogue.run(mail, self._hostname)
+        finally:
+            dialogue.part()
         return self._findings(answer, dialogue.changes)
 
     def _findings(self, answer: Packet, changes: Iterable[Packet]) -> list[Finding]:
@@ -186,6 +178,8 @@ class _Dialogue:
             if stage is not END or answer.command not in _CHANGES:
                 raise ValueError(f"the milter answers {answer.command!r} to {stage.command!r}")
             self._keep(answer)
+        if self._connection.unread:  # what is taken for the answer to a later step could be this one's
+            raise ValueError("the milter says more than it is asked")
         self._finished = stage is END
         return answer
 

@@ -8,15 +8,14 @@ top that says what Microsoft says of the sender; SPF and address lists are then 
 and `internal_networks` in SpamAssassin's configuration must not hold networks of strangers, and need not hold ours.
 """
 
-import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from email.utils import formatdate
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pydantic import Field
 
-from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
+from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools
 from verdicts.mail import Mail
 from verdicts.protocols.wire import Connection, SocketAddress, connected, exchange
 
@@ -47,29 +46,20 @@ class SpamAssassin(Engine):
         """Where spamd listens, as HOST:PORT, or the path of its socket."""
         user: str = Field("", pattern=r"^[!-~]{0,64}$")
         """Whose preferences and Bayes database spamd uses; empty: those of the user it runs as."""
-        max_bytes: int = Field(512_000, ge=1)
-        """Larger messages are not sent to spamd, whose rules take very long for them: spamc's own default."""
-        larger: Literal["unscanned", "skipped"] = "unscanned"
-        """What they are. "skipped": a note, for those to whom spam is never that large."""
-        connections: int = Field(5, ge=1)
-        """Messages at spamd at a time; its --max-children is 5 by default. More of them wait for their turn."""
+        max_bytes: int | None = Field(512_000, ge=1)
+        """Larger messages are not sent to spamd, whose rules take very long for them: spamc's own default. They are
+        unscanned, or with `beyond = "skip"` passed over, for those to whom spam is never that large."""
+        at_once: int | None = Field(5, ge=1)
+        """Messages that a worker may have at spamd at a time; its --max-children is 5 by default."""
 
     def __init__(self, options: Options, tools: Tools) -> None:
         super().__init__(options, tools)
         self._address = options.address
         self._user = f"User: {options.user}\r\n" if options.user else ""
-        self._max_bytes = options.max_bytes
-        self._skips = options.larger == "skipped"
-        self._turns = asyncio.Semaphore(options.connections)
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
         """Raises OSError when spamd does not answer or says that it failed, ValueError when it makes no sense."""
-        if mail.content.size > self._max_bytes:
-            reason = f"the message is larger than {self._max_bytes} bytes"
-            if not self._skips:
-                raise Unscanned(reason)
-            return [Finding("SPAMASSASSIN_SKIPPED", detail=reason)]
-        async with self._turns, connected(self._address) as connection:
+        async with connected(self._address) as connection:
             reply = await exchange(self._send(connection, mail), _receive(connection), lambda reply: not reply.spam)
         return _findings(reply)
 

@@ -17,7 +17,7 @@ _OFFER = struct.Struct("!III")
 
 
 class Steps(enum.IntFlag):
-    """What a filter may ask for in its offer (SMFIP_...)."""
+    """What a filter may ask for in its offer (SMFIP_...), as far as it makes a difference here."""
 
     NO_CONNECT = 0x1
     NO_HELO = 0x2
@@ -27,22 +27,19 @@ class Steps(enum.IntFlag):
     NO_HEADERS = 0x20
     NO_EOH = 0x40
     SILENT_HEADERS = 0x80
-    NO_UNKNOWN = 0x100
     NO_DATA = 0x200
-    SKIP = 0x400
-    REJECTED_RECIPIENTS = 0x800
     SILENT_CONNECT = 0x1000
     SILENT_HELO = 0x2000
     SILENT_MAIL = 0x4000
     SILENT_RCPT = 0x8000
     SILENT_DATA = 0x10000
-    SILENT_UNKNOWN = 0x20000
     SILENT_EOH = 0x40000
     SILENT_BODY = 0x80000
     LEADING_SPACE = 0x100000
 
 
 ALL_STEPS = Steps(0x1FFFFF)
+"""All of version 6: what is not named above is about commands that never come, or is done anyway (SMFIP_SKIP)."""
 ALL_ACTIONS = 0x1FF
 """Adding and changing headers, recipients, sender and body, quarantine, lists of macros (SMFIF_...)."""
 
@@ -74,7 +71,7 @@ class Offer(NamedTuple):
         if answer.command != b"O" or len(answer.data) < _OFFER.size:
             raise ValueError("the milter does not negotiate")
         version, actions, steps = _OFFER.unpack_from(answer.data)  # a list of the macros it wants may follow
-        if not OLDEST <= version <= self.version or actions & ~self.actions or steps & ~self.steps:
+        if not OLDEST <= version <= self.version or actions & ~self.actions or steps & ~int(self.steps):
             raise ValueError(f"the milter wants version {version}, actions {actions:#x}, steps {steps:#x}")
         return Offer(version, actions, Steps(steps))
 

@@ -41,6 +41,11 @@ class Connection:
         self._socket = connected
         self._received = bytearray()
 
+    @property
+    def unread(self) -> int:
+        """Bytes that were received already, and are not read."""
+        return len(self._received)
+
     async def send(self, pieces: Iterable[bytes]) -> None:
         """Send all of them; others get their turn after each. Raises OSError."""
         loop = asyncio.get_running_loop()
