@@ -91,7 +91,7 @@ async def _check_signature(message: SignedMessage, newest: _Set, key: Key) -> No
     """The newest ARC-Message-Signature (section 4.1.2)."""
     found = newest.signature_tags
     header, body = forms(found, "simple")
-    data = message.signed(signed_names(found), header) + unsigned(newest.signature, header)
+    data = message.signed(signed_names(found), header, newest.signature) + unsigned(newest.signature, header)
     key.verify(check_algorithm(found), data, decoded(found, "b"))
     if await message.body_hash(body, number(found, "l")) != decoded(found, "bh"):
         raise Fault("fail", ALTERED)

@@ -91,7 +91,7 @@ class _Attempt:
         """Whether it signs a part only. The body comes last: a signature that is none costs no pass over it."""
         header, body = forms(self.tags, "simple")
         _check_identity(self.tags, exact=key.exact)
-        data = message.signed(signed_names(self.tags), header) + unsigned(self._field, header)
+        data = message.signed(signed_names(self.tags), header, self._field) + unsigned(self._field, header)
         await asyncio.sleep(0)
         key.verify(check_algorithm(self.tags), data, decoded(self.tags, "b"))
         return await _check_body(message, self.tags, body)

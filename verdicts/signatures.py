@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import cast
 
 from verdicts.canonical import Canonicalization, body_hash, relaxed_header, simple_header
@@ -56,18 +55,22 @@ class SignedMessage:
         """The first `limit` of them from the top, as they were sent, without their last line ends."""
         return [self._field(place) for place in self._places.get(name, ())[:limit]]
 
-    def signed(self, names: Iterable[bytes], canonicalization: Canonicalization) -> bytes:
-        """The fields that h= names, each from the bottom, in canonical form (RFC 6376 section 5.4.2)."""
-        taken: Counter[bytes] = Counter()
-        chosen: list[tuple[int, int]] = []
-        for name in names:
-            taken[name] += 1
-            places = self._places.get(name, [])
-            if taken[name] <= len(places):
-                chosen.append(places[-taken[name]])
+    def signed(self, names: Sequence[bytes], canonicalization: Canonicalization, own: bytes) -> bytes:
+        """The fields that h= names, each from the bottom, in canonical form (RFC 6376 section 5.4.2).
+
+        The signature field itself, `own`, is none of them.
+        """
+        left = {name: self._others(name, own) for name in set(names)}
+        chosen = [left[name].pop() for name in names if left[name]]
         if sum(end - start for start, end in chosen) > MAX_SIGNED:
             raise Fault("policy", f"more than {MAX_SIGNED} bytes of header fields are signed")
         return b"".join(canonical(self._field(place), canonicalization) for place in chosen)
+
+    def _others(self, name: bytes, own: bytes) -> list[tuple[int, int]]:
+        places = self._places.get(name, [])
+        if not name.endswith(b"-signature"):
+            return places.copy()
+        return [place for place in places if self._field(place) != own]
 
     async def body_hash(self, canonicalization: Canonicalization, limit: int | None = None) -> bytes:
         """The digest of the body, computed once."""

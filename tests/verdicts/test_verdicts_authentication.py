@@ -6,7 +6,7 @@ import time
 import pytest
 from doubles.real_named import master_text, real_named
 from doubles.signing import edwards_key, key, sealed, signed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.dns import Resolver
@@ -327,6 +327,33 @@ async def test_too_much_is_unscanned_whatever_the_options():
     with pytest.raises(Unscanned, match="more than 5000 header fields"):
         await findings(content, undecided="note")
     assert (await told(content)).dmarc.result == "temperror"
+
+
+NAMES = st.sampled_from(
+    [
+        "DKIM-Signature",
+        "ARC-Seal",
+        "ARC-Message-Signature",
+        "ARC-Authentication-Results",
+        "From",
+        "Authentication-Results",
+    ]
+)
+WORDS = [
+    "v=1", "a=rsa-sha256", "b=AAAA", "bh=AAAA", "d=sender.example", "h=from", "s=s", "i=1", "i=2", "cv=none", "l=1",
+    "c=relaxed", "h=from:x:x", "<a@b.c>", "dmarc=pass", "(", '"', "\xff\r\n ",
+]  # fmt: skip
+VALUES = st.lists(st.sampled_from(WORDS))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(NAMES, VALUES.map("; ".join)), max_size=6), st.sampled_from(["\r\n", "\n"]))
+async def test_any_message_is_judged(fields, line_end):
+    head = "".join(f"{name}: {value}{line_end}" for name, value in fields)
+    found = await told(arrived(head.encode() + letter()))
+    assert found.spf.result == "pass"
+    assert all(one.result != "pass" for one in found.dkim)
+    assert found.arc.result in {"none", "fail"}
 
 
 class SlowDns(PretendDns):

@@ -227,6 +227,13 @@ async def test_fields_are_taken_from_the_bottom():
     assert (await one(b"X: 0\r\n" + oversigned)).result == "fail"
 
 
+async def test_a_signature_never_signs_itself(monkeypatch):
+    monkeypatch.setattr(dkimpy.DKIM, "SHOULD_NOT", ())
+    both = signed(signed(LETTER), "other.example", include_headers=[b"from", b"dkim-signature", b"dkim-signature"])
+    found = await check(both, **{"s._domainkey.other.example": [key().record]})
+    assert [signature.result for signature in found] == ["pass", "pass"]
+
+
 async def test_five_are_verified_and_those_that_matter_first():
     others = LETTER
     for number in range(7):
