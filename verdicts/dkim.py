@@ -26,7 +26,7 @@ class Signature(NamedTuple):
     """One DKIM-Signature field."""
 
     result: str
-    """"pass", "fail", "temperror", "permerror", or "policy" for what was too much to verify."""
+    """"pass", "fail", "temperror", "permerror", or "policy" for what was too much to verify, or proves too little."""
     domain: str = ""
     """d=, as A-labels in lower case."""
     selector: str = ""
@@ -36,7 +36,7 @@ class Signature(NamedTuple):
     bits: int = 0
     """Size of the key, where it is known."""
     partial: bool = False
-    """Whether it passes, and there is more of the body than it signs (l=)."""
+    """Whether it would pass, but there is more of the body than it signs (l=), which anybody may have added."""
 
 
 async def check(
@@ -76,7 +76,9 @@ class _Attempt:
         try:
             key = self._sound_key()
             told = told._replace(bits=key.bits)
-            return told._replace(partial=await self._verify(message, key))
+            if not await self._verify(message, key):
+                return told
+            return told._replace(result="policy", reason="there is more of the body than it signs", partial=True)
         except Fault as fault:
             return told._replace(result=fault.result, reason=fault.reason)
 
@@ -88,7 +90,7 @@ class _Attempt:
         return self.key
 
     async def _verify(self, message: SignedMessage, key: Key) -> bool:
-        """Whether it signs a part only. The body comes last: a signature that is none costs no pass over it."""
+        """Whether it signs only a part. The body comes last: a signature that is none costs no pass over it."""
         header, body = forms(self.tags, "simple")
         _check_identity(self.tags, exact=key.exact)
         data = message.signed(signed_names(self.tags), header, self._field) + unsigned(self._field, header)

@@ -85,27 +85,23 @@ class AuthenticationEngine(Engine):
             yield _finding("SPF_ALTERED", Severity.NOTE, f"{domain} ({scope}): passed at Microsoft, for its sender")
             return
         word = {"fail": self._options.spf_fail, "softfail": self._options.spf_softfail}.get(result, "note")
-        severity = Severity.NOTE if told.authentic else _severity(word)
+        severity = Severity.NOTE if self._excused(told) else _severity(word)
         yield _finding(f"SPF_{result.upper()}", severity, f"{address} for {domain} ({scope}) {reason}")
 
     def _dkim(self, told: Authentication) -> Iterator[Finding]:
         for one in told.dkim:
             told_of = f"{one.domain} {one.selector}"
             if one.result == "pass":
-                yield from self._weaknesses(one, told_of)
+                yield from _weaknesses(one, told_of)
+            elif one.partial:
+                yield _finding("DKIM_PARTIAL", _severity(self._options.dkim_partial), f"{told_of}: {one.reason}")
             elif one.result == "fail" and one.domain in told.microsoft.signers:
                 yield _finding("DKIM_ALTERED", Severity.NOTE, f"{told_of}: passed at Microsoft; {one.reason}")
             else:
                 name = "DKIM_EXPIRED" if one.reason == EXPIRED else f"DKIM_{one.result.upper()}"
-                bad = one.result == "fail" and not told.authentic
+                bad = one.result == "fail" and not self._excused(told)
                 severity = _severity(self._options.dkim_fail) if bad else Severity.NOTE
                 yield _finding(name, severity, f"{told_of}: {one.reason}")
-
-    def _weaknesses(self, one: Signature, told_of: str) -> Iterator[Finding]:
-        if one.partial:
-            yield _finding("DKIM_PARTIAL", _severity(self._options.dkim_partial), told_of)
-        if one.bits != _ED25519_BITS and one.bits < _GOOD_BITS:
-            yield _finding("DKIM_WEAK_KEY", Severity.NOTE, f"{told_of}: {one.bits} bits")
 
     def _dmarc(self, told: Authentication) -> Iterator[Finding]:
         if not told.author.domain:
@@ -127,16 +123,29 @@ class AuthenticationEngine(Engine):
         detail = f"{found.domain} asks for {found.policy}; {found.reason}"
         if told.microsoft.dmarc == "pass":
             return _finding("DMARC_FAIL_ALTERED", Severity.NOTE, detail)
-        if told.arc.vouched == found.domain and self._sealers.issuperset(told.arc.sealers):
+        if self._forwarded(told):
             return _finding("DMARC_FAIL_FORWARDED", Severity.NOTE, detail)
         word = {"reject": words.dmarc_reject, "quarantine": words.dmarc_quarantine}.get(found.policy, words.dmarc_none)
         return _finding("DMARC_FAIL", _severity(word), detail)
+
+    def _excused(self, told: Authentication) -> bool:
+        """Whether something else proves the message, or proved it before it was altered or passed on."""
+        return told.authentic or told.microsoft.dmarc == "pass" or self._forwarded(told)
+
+    def _forwarded(self, told: Authentication) -> bool:
+        vouched = told.arc.vouched and told.arc.vouched == told.author.domain
+        return bool(vouched) and self._sealers.issuperset(told.arc.sealers)
 
     def _arc(self, told: Authentication) -> Iterator[Finding]:
         if told.arc.result == "fail":
             temporary = told.arc.temporary
             severity = Severity.NOTE if temporary else _severity(self._options.arc_fail)
             yield _finding("ARC_TEMPERROR" if temporary else "ARC_FAIL", severity, told.arc.reason)
+
+
+def _weaknesses(one: Signature, told_of: str) -> Iterator[Finding]:
+    if one.bits != _ED25519_BITS and one.bits < _GOOD_BITS:
+        yield _finding("DKIM_WEAK_KEY", Severity.NOTE, f"{told_of}: {one.bits} bits")
 
 
 def _proven(told: Authentication) -> list[str]:
