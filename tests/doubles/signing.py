@@ -2,7 +2,6 @@
 
 import base64
 import functools
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from doubles.need import need
 
 _SEALER = """
 use strict; use Mail::DKIM::ARC::Signer; binmode STDIN;
-my ($domain, $selector, $file, $chain, $server, $algorithm) = @ARGV;
+my ($domain, $selector, $file, $chain, $server) = @ARGV;
 my $signer = Mail::DKIM::ARC::Signer->new(Algorithm => 'rsa-sha256', Chain => $chain, Domain => $domain,
     Selector => $selector, SrvId => $server, KeyFile => $file, Timestamp => 1700000000);
 while (<STDIN>) { $signer->PRINT($_); }
@@ -74,9 +73,11 @@ def sealed(
     message: bytes, folder: Path, domain: str = "list.example", results: str = "dmarc=pass", chain: str = "none"
 ) -> bytes:
     """`message` with an ARC set of the selector "s" on top, behind Authentication-Results of `domain`."""
-    need("perl")
+    perl = need("perl")
+    if subprocess.run([perl, "-MMail::DKIM::ARC::Signer", "-e1"], capture_output=True).returncode:
+        need("libmail-dkim-perl")  # it is no program, and so is missing
     file = folder / "key.pem"
     file.write_bytes(key().pem)
     message = f"Authentication-Results: {domain}; {results}\r\n".encode() + message
-    command = [shutil.which("perl") or "perl", "-e", _SEALER, domain, "s", str(file), chain, domain]
+    command = [perl, "-e", _SEALER, domain, "s", str(file), chain, domain]
     return subprocess.run(command, input=message, capture_output=True, check=True).stdout + message
