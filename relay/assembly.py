@@ -177,11 +177,15 @@ def sealer(settings: Settings, tools: Tools) -> Sealer | None:
     if arc is None:
         return None
     try:
+        from verdicts.authentication import authenticate  # noqa: PLC0415 - the extra "engines" brings what it needs
+
         key = read_key(arc.private_key)
+    except ImportError as error:
+        raise ConfigurationError([f'arc: needs the extra "engines" ({error.name} is not installed)']) from error
     except (OSError, ValueError) as error:
         raise ConfigurationError([f"arc.private_key: {arc.private_key}: {error}"]) from error
     signer = Signer(arc.domain, arc.selector, key, tuple(arc.signed))
-    return Sealer(signer, arc.authserv_id or settings.node.name, tools, arc.deadline)
+    return Sealer(signer, arc.authserv_id or settings.node.name, authenticate, tools, arc.deadline)
 
 
 def panel(settings: Settings, tools: Tools) -> Panel:

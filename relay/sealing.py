@@ -8,6 +8,8 @@ goes on unsealed.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,11 +17,13 @@ from relay.dressing import Dressed
 from relay.headers import authres
 from relay.headers.arc import BrokenChain, Signer, arrived, seal
 from relay.observe import metrics
-from verdicts.authentication import Authentication, authenticate
 from verdicts.canonical import body_hash
 from verdicts.contract import Tools
 from verdicts.fields import too_many_fields
 from verdicts.mail import Mail
+
+if TYPE_CHECKING:  # it needs what is installed with the extra "engines" only
+    from verdicts.authentication import Authentication
 
 log = structlog.get_logger("sealing")
 
@@ -29,10 +33,18 @@ _RESULTS = {result: metrics.SEALS.labels(result) for result in metrics.SEAL_RESU
 
 
 class Sealer:
-    """Seals as `signer`; `authserv_id` is our name in what we found out, which may take `deadline` seconds."""
+    """Seals as `signer`; `authserv_id` is our name in what `authenticate` finds out, all in `deadline` seconds."""
 
-    def __init__(self, signer: Signer, authserv_id: str, tools: Tools, deadline: float) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        authserv_id: str,
+        authenticate: "Callable[[Mail, Tools], Awaitable[Authentication]]",
+        tools: Tools,
+        deadline: float,
+    ) -> None:
         self._signer, self._authserv_id, self._tools, self._deadline = signer, authserv_id, tools, deadline
+        self._authenticate = authenticate
 
     async def seal(self, mail: Mail, dressed: Dressed, mail_id: str) -> None:
         """Put our ARC set on top of `dressed`, and Authentication-Results below it; over a broken chain only that."""
@@ -53,7 +65,7 @@ class Sealer:
         fields = mail.fields
         if fields.end - fields.start > MAX_HEADER_BYTES or too_many_fields(fields):
             return "failed", "the header section is too large"
-        found = await authenticate(mail, self._tools)
+        found = await self._authenticate(mail, self._tools)
         results = authres.payload(self._authserv_id, found)
         ours, result, reason = [authres.field(results)], "sealed", ""
         try:
@@ -63,7 +75,7 @@ class Sealer:
         dressed.put_before(ours)
         return result, reason
 
-    async def _set(self, mail: Mail, dressed: Dressed, found: Authentication, results: str) -> list[bytes]:
+    async def _set(self, mail: Mail, dressed: Dressed, found: "Authentication", results: str) -> list[bytes]:
         """Our ARC set. Raises BrokenChain."""
         if found.arc.result not in ("none", "pass"):
             raise BrokenChain(found.arc.reason or found.arc.result)

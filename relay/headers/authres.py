@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from verdicts.authentication import Authentication
 from verdicts.fields import Fields
+
+if TYPE_CHECKING:  # it needs what is installed with the extra "engines" only
+    from verdicts.authentication import Authentication
 
 NAME = "Authentication-Results"
 
@@ -50,7 +53,7 @@ def _uncommented(value: bytes) -> bytes:
     return _COMMENT_OR_QUOTED.sub(rb"\1 ", value).replace(b"\\", b"").lower()
 
 
-def payload(authserv_id: str, found: Authentication) -> str:
+def payload(authserv_id: str, found: "Authentication") -> str:
     """What was found, folded, as it stands in Authentication-Results and in ARC-Authentication-Results."""
     return ";\r\n\t".join([authserv_id, *_results(found)])
 
@@ -60,7 +63,7 @@ def field(text: str) -> bytes:
     return f"{NAME}: {text}\r\n".encode("ascii")
 
 
-def _results(found: Authentication) -> Iterator[str]:
+def _results(found: "Authentication") -> Iterator[str]:
     """RFC 8601 section 2.7.1 (DKIM) and 2.7.2 (SPF), RFC 7489 section 11.1 (DMARC), RFC 8617 section 10.1 (ARC)."""
     spf, dmarc = found.spf, found.dmarc
     yield f"spf={spf.result}{_property('smtp.helo' if spf.scope == 'helo' else 'smtp.mailfrom', spf.domain)}"

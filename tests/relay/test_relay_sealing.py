@@ -1,13 +1,17 @@
 """Sealing a dressed message: in what order, over what, and what happens when it goes wrong."""
 
 import asyncio
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 from doubles.arc_verifiers import dkimpy_says, key, record
 
-from relay import sealing
+from config.settings import Settings
+from relay.assembly import sealer
 from relay.dressing import Dresser
+from relay.errors import ConfigurationError
 from relay.headers.arc import Signer, arrived
 from relay.observe import metrics
 from relay.sealing import MAX_HEADER_BYTES, Sealer
@@ -22,25 +26,20 @@ FORGED = b"Authentication-Results: MX1.relay.example (ours);\r\n\tdmarc=pass\r\n
 LETTER = letter("Good morning.\r\n" * 10_000)
 
 
-@pytest.fixture
-def find(monkeypatch):
-    """Says what authentication finds; an exception is raised, an awaitable function is called."""
+def finding(arc="none"):
+    """An authentication that finds this; a function is awaited instead."""
 
-    def find(arc="none", spf="pass"):
-        async def authenticate(_mail, _tools):
-            if callable(arc):
-                return await arc()
-            return SimpleNamespace(
-                spf=SimpleNamespace(result=spf, domain="sender.example", scope="mfrom"),
-                dkim=(),
-                dmarc=SimpleNamespace(result="none", domain="sender.example"),
-                arc=SimpleNamespace(result=arc, reason="the body was changed" if arc == "fail" else ""),
-            )
+    async def authenticate(_mail, _tools):
+        if callable(arc):
+            return await arc()
+        return SimpleNamespace(
+            spf=SimpleNamespace(result="pass", domain="sender.example", scope="mfrom"),
+            dkim=(),
+            dmarc=SimpleNamespace(result="none", domain="sender.example"),
+            arc=SimpleNamespace(result=arc, reason="the body was changed" if arc == "fail" else ""),
+        )
 
-        monkeypatch.setattr(sealing, "authenticate", authenticate)
-
-    find()
-    return find
+    return authenticate
 
 
 def dressed(message):
@@ -55,9 +54,9 @@ def whole(head):
     return message
 
 
-async def sealed(message, deadline=5.0):
+async def sealed(message, arc="none", deadline=5.0):
     mail, head = dressed(message)
-    await Sealer(SIGNER, NODE, pretend_tools(), deadline).seal(mail, head, "01JD8Z")
+    await Sealer(SIGNER, NODE, finding(arc), pretend_tools(), deadline).seal(mail, head, "01JD8Z")
     return whole(head)
 
 
@@ -69,7 +68,7 @@ def counted(result):
     return metrics.SEALS.labels(result)._value.get()
 
 
-async def test_the_seal_covers_the_message_as_it_leaves(find):
+async def test_the_seal_covers_the_message_as_it_leaves():
     before = counted("sealed")
     message = await sealed(FORGED + LETTER)
     assert names(message)[:7] == [
@@ -84,10 +83,9 @@ async def test_the_seal_covers_the_message_as_it_leaves(find):
     assert counted("sealed") == before + 1
 
 
-async def test_the_second_pass_seals_over_the_first(find):
+async def test_the_second_pass_seals_over_the_first():
     first = await sealed(LETTER)
-    find(arc="pass")
-    second = await sealed(first)
+    second = await sealed(first, "pass")
     assert len(arrived(Fields.parse(second))) == 2
     assert b"cv=pass" in second
     assert names(second).count("Authentication-Results") == 1
@@ -95,18 +93,16 @@ async def test_the_second_pass_seals_over_the_first(find):
 
 
 @pytest.mark.parametrize("arc", ["fail", "none"])
-async def test_over_a_broken_chain_we_say_what_we_found_and_no_more(find, arc):
+async def test_over_a_broken_chain_we_say_what_we_found_and_no_more(arc):
     first, before = await sealed(LETTER), counted("broken_chain")
-    find(arc=arc)  # "none" although there are sets
-    second = await sealed(first.replace(b"Good", b"Bad"))
+    second = await sealed(first.replace(b"Good", b"Bad"), arc)  # "none" although there are sets
     assert len(arrived(Fields.parse(second))) == 1
     assert names(second)[:2] == ["Authentication-Results", "Received"]
     assert counted("broken_chain") == before + 1
 
 
-async def test_sets_that_are_not_whole_are_not_sealed_over(find):
-    find(arc="pass")
-    message = await sealed(b"ARC-Seal: i=1; x=y\r\n" + LETTER)
+async def test_sets_that_are_not_whole_are_not_sealed_over():
+    message = await sealed(b"ARC-Seal: i=1; x=y\r\n" + LETTER, "pass")
     assert names(message)[:2] == ["Authentication-Results", "Received"]
 
 
@@ -119,26 +115,37 @@ async def breaks():
 
 
 @pytest.mark.parametrize("trouble", [hangs, breaks])
-async def test_without_an_answer_it_goes_unsealed(find, trouble):
-    find(arc=trouble)
+async def test_without_an_answer_it_goes_unsealed(trouble):
     before = counted("failed")
-    message = await sealed(LETTER, deadline=0.01)
+    message = await sealed(LETTER, trouble, deadline=0.01)
     assert names(message)[0] == "Received"
     assert message.endswith(LETTER)
     assert counted("failed") == before + 1
 
 
 @pytest.mark.parametrize("head", [b"X: " + b"y" * MAX_HEADER_BYTES + b"\r\n", b"X: y\r\n" * (MAX_FIELDS + 1)])
-async def test_a_huge_header_section_goes_unsealed(find, head):
+async def test_a_huge_header_section_goes_unsealed(head):
     before = counted("failed")
     assert names(await sealed(head + b"\r\n"))[0] == "Received"
     assert counted("failed") == before + 1
 
 
-async def test_who_hangs_up_is_not_kept(find):
-    find(arc=hangs)
-    task = asyncio.create_task(sealed(LETTER, deadline=60))
+async def test_who_hangs_up_is_not_kept():
+    task = asyncio.create_task(sealed(LETTER, hangs, deadline=60))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def test_who_does_not_seal_needs_no_engines():
+    program = "import sys; sys.modules['verdicts.authentication'] = None; import relay.worker"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+def test_who_seals_without_them_is_told(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "verdicts.authentication", None)
+    table = {"domain": "sealer.example", "selector": "2026", "private_key": tmp_path / "arc.key"}
+    settings = Settings.model_validate({"node": {"name": NODE, "state": tmp_path}, "arc": table})
+    with pytest.raises(ConfigurationError, match='needs the extra "engines"'):
+        sealer(settings, pretend_tools())
