@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from verdicts.redirectors import targets
-from verdicts.urls import Url, read_url
+from verdicts.urls import MAX_URL, Url, read_url
 
 MAX_NESTING = 5
 """Redirectors behind redirectors that are followed."""
@@ -19,7 +19,7 @@ _UNREADABLE = 10  # strings that are no URL, for each URL that may be
 class Limits(NamedTuple):
     """How much is looked at."""
 
-    bytes: int = 10_000_000
+    bytes: int = 5_000_000
     """Of decoded text and HTML in one message."""
     urls: int = 2_000
     """Different ones."""
@@ -59,6 +59,7 @@ class Found:
         self._seen: set[tuple[str, str]] = set()
         self._waiting: deque[tuple[str, str, Url | None, str, tuple[str, ...]]] = deque()
         self._links: dict[tuple[str, str], Link] = {}
+        self._unread: dict[str, None] = {}
 
     def add(self, text: str, place: str, base: Url | None = None, shown: str = "") -> None:
         """A string that may be a URL. Raises LimitError."""
@@ -96,14 +97,17 @@ class Found:
         if len(self._links) >= self._most:
             raise LimitError(f"it has more than {self._most} links")
         self._links[key] = Link(url, place, shown, through[-1] if through else "")
+        if len(text) >= MAX_URL and url.host:
+            self._unread[f"it has a link of more than {MAX_URL} characters"] = None
         if onward and len(through) >= MAX_NESTING:
-            raise LimitError(f"it has a link through more than {MAX_NESTING} redirectors")
+            self._unread[f"it has a link through more than {MAX_NESTING} redirectors"] = None
+            return
         for target in onward:
             self._add(target, place, None, "", (*through, url.host))
 
     def links(self, unread: tuple[str, ...] = ()) -> Links:
         """What was found so far."""
-        return Links(tuple(self._links.values()), unread)
+        return Links(tuple(self._links.values()), (*self._unread, *unread))
 
 
 def _other_host(shown: str, url: Url, onward: list[str]) -> str:

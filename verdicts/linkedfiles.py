@@ -4,9 +4,10 @@ import asyncio
 from typing import NamedTuple
 
 from verdicts.parts import Part, Structure
-from verdicts.pictures import look_into_image, look_into_pdf
 from verdicts.workers import Unfinished, Workers
 
+_IMAGE = "verdicts.pictures:look_into_image"  # by name: the relay itself has no use for what these import
+_PDF_FILE = "verdicts.pictures:look_into_pdf"
 _LOOKED_AT = 1_024
 _PDF = b"%PDF-"
 """It may stand behind some rubbish (ISO 32000-2, annex I)."""
@@ -60,15 +61,15 @@ class LinkedFiles:
                 return
             await asyncio.sleep(0)
         try:
-            await self._ask(b"".join(pieces), kind, found)
+            await self._ask(pieces, kind, found)
         except Unfinished as unfinished:
             found.unread.append(f"looking into a {kind} came to nothing: {unfinished}")
 
-    async def _ask(self, data: bytes, kind: str, found: "_Texts") -> None:
+    async def _ask(self, pieces: list[bytes], kind: str, found: "_Texts") -> None:
         if kind == "image":
-            answer = await self._workers.run(look_into_image, data, seconds=self._seconds)
+            answer = await self._workers.run(_IMAGE, pieces, seconds=self._seconds)
         else:
-            answer = await self._workers.run(look_into_pdf, data, self._images, seconds=self._seconds)
+            answer = await self._workers.run(_PDF_FILE, pieces, self._images, seconds=self._seconds)
         found.unread.extend(answer.pop("unread"))
         found.texts.extend((text, place) for place, texts in answer.items() for text in texts)
 

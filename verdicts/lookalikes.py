@@ -21,15 +21,36 @@ _LURES = (
     "invoice it login mail mailbox my office online pay payment payments payroll portal reset secure security service "
     "services share shared sign signin sso support team update verify vpn web webmail"
 )
-_CONFUSABLE = str.maketrans(
-    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u04bb\u051b\u051d\u0501\u04cf\u0432\u043a\u043c\u043d"
-    "\u0442\u0433\u043f\u044c\u04af\u0491\u0454"
-    "\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u03b3\u03c9\u03b7\u03b2"
-    "\u0561\u0566\u0570\u0578\u057d\u0581\u0585\u0575"
-    "\u0131\u0251\u0261\u0269\u026a\u0280\u0274\u029f\u1d00\u1d04\u1d05\u1d07\u1d0d\u1d0f\u1d1b\u1d1c\u1d20\u1d21\u1d22"
-    "\u0142\u00f8\u0111\u0127\u0167\u0180\u0257\u0199\u01a5\u01b4\u0253\u0260\u028b\u1e9f\u2113",
-    "aeopcyxijshqwdlbkmhtrnbyreaeiknoptyxywnbwqhnugojiagiirnlacdemotuvwzlodhtbdkpybgvdl",
-)
+_LOOKING_LIKE = {
+    ".": "\u2044\u2215",
+    "a": "\u0430\u03b1\u0251\u1d00",
+    "b": "\u0432\u044c\u03b2\u0180\u0253",
+    "c": "\u0441\u1d04",
+    "d": "\u0501\u1d05\u0111\u0257",
+    "e": "\u0435\u0454\u03b5\u1d07",
+    "g": "\u0581\u0261\u0260",
+    "h": "\u04bb\u043d\u0570\u0127",
+    "i": "\u0456\u03b9\u0131\u0269\u026a",
+    "j": "\u0458\u0575",
+    "k": "\u043a\u03ba\u0199",
+    "l": "\u04cf\u029f\u0142\u2113",
+    "m": "\u043c\u1d0d",
+    "n": "\u043f\u03b7\u0578\u0274",
+    "o": "\u043e\u03bf\u0585\u1d0f\u00f8",
+    "p": "\u0440\u03c1\u01a5",
+    "q": "\u051b\u0566",
+    "r": "\u0433\u0491\u0280",
+    "s": "\u0455",
+    "t": "\u0442\u03c4\u1d1b\u0167",
+    "u": "\u057d\u1d1c",
+    "v": "\u03bd\u1d20\u028b",
+    "w": "\u051d\u03c9\u0561\u1d21",
+    "x": "\u0445\u03c7",
+    "y": "\u0443\u04af\u03c5\u03b3\u01b4",
+    "z": "\u1d22",
+}
+"""Letters of other scripts, and slashes that are none, by what they are taken for."""
+_CONFUSABLE = {ord(mark): letter for letter, marks in _LOOKING_LIKE.items() for mark in marks}
 _SAME = str.maketrans("01i|3458", "ollleasb")
 _PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"))
 

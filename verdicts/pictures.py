@@ -26,11 +26,14 @@ _Found = dict[str, list[str]]
 """What was found, by place, and under "unread" why that may not be all."""
 
 
-def look_into_image(data: bytes) -> _Found:
+def look_into_image(pieces: list[bytes]) -> _Found:
     """What its barcodes say."""
     found: _Found = {"qr": [], "unread": []}
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(b"".join(pieces)), formats=_FORMATS) as image,
+        ):
             _look_at_frames(image, found)
     except MemoryError:  # told by who gave us the memory
         raise
@@ -58,11 +61,11 @@ def _codes(image: Image.Image) -> list[str]:
     return [code.text[:_URL_CHARACTERS] for code in codes[:_MOST]]
 
 
-def look_into_pdf(data: bytes, images: bool) -> _Found:
+def look_into_pdf(pieces: list[bytes], images: bool) -> _Found:
     """Where its links lead, and what the barcodes on its pages say."""
     found: _Found = {"pdf": [], "qr": [], "unread": []}
     try:
-        reader = pypdf.PdfReader(io.BytesIO(data))
+        reader = pypdf.PdfReader(io.BytesIO(b"".join(pieces)))
         if reader.is_encrypted and not reader.decrypt(""):
             found["unread"].append("a PDF file is encrypted")
             return found

@@ -48,8 +48,6 @@ SHORTENERS = frozenset(
 )  # fmt: skip
 """Registered domains whose URLs say nothing of where they lead."""
 
-_MOST_PARAMETERS = 50
-_MOST_TARGETS = 5
 _UNQUOTED = 4  # a redirector behind a redirector quotes once more
 _EMBEDDED = re.compile(r"(?i)https?(?::|%(?:25){0,3}3a)(?:[/\\]|%(?:25){0,3}(?:2f|5c))[^&\s\"'<>]*")
 _QUOTED = re.compile(r"(?i)https?(?:%|:%)")
@@ -65,8 +63,7 @@ def is_shortener(url: Url) -> bool:
 
 def targets(url: Url) -> list[str]:
     """The URLs that `url` names as where it leads on to, as they are written; not those behind these."""
-    found = dict.fromkeys((*_of_known(url), *_embedded(url.path), *_encoded(url.path)))
-    return list(found)[:_MOST_TARGETS]
+    return list(dict.fromkeys((*_of_known(url), *_embedded(url.path), *_encoded(url.path))))
 
 
 def _of_known(url: Url) -> Iterator[str]:
@@ -79,7 +76,7 @@ def _of_known(url: Url) -> Iterator[str]:
     if not names:
         return
     _, _, query = url.path.partition("?")
-    for parameter in re.split("[&#]", query)[:_MOST_PARAMETERS]:
+    for parameter in re.split("[&#]", query):
         name, _, value = parameter.partition("=")
         if name.lower() in names:
             yield _proofpoint(value) if "-3A" in value else _unquoted(value)
@@ -97,9 +94,7 @@ def _proofpoint(value: str) -> str:
 
 def _embedded(path: str) -> Iterator[str]:
     """Whole URLs within the path or the query, quoted or not, whoever is meant to follow them."""
-    for number, match in enumerate(_EMBEDDED.finditer(path)):
-        if number >= _MOST_TARGETS:
-            return
+    for match in _EMBEDDED.finditer(path):
         yield _ENDS.split(_unquoted(match[0]), maxsplit=1)[0]
 
 
@@ -113,9 +108,7 @@ def _unquoted(text: str) -> str:
 
 def _encoded(path: str) -> Iterator[str]:
     """URLs in base64, which begin with the same letters."""
-    for number, match in enumerate(_BASE64.finditer(path)):
-        if number >= _MOST_TARGETS:
-            return
+    for match in _BASE64.finditer(path):
         text = match[0].replace("-", "+").replace("_", "/")
         text = text[: len(text) - (len(text) % 4 == 1)]
         yield binascii.a2b_base64(text + "=" * (-len(text) % 4)).decode("utf-8", "replace")

@@ -17,7 +17,6 @@ PLACES = frozenset(("http", "https", "ftp", "ws", "wss", "file"))
 SCRIPTS = frozenset(("data", "javascript", "vbscript"))
 """Schemes that bring their content along."""
 
-_KEPT = 2_048  # of what stands behind the host
 _EDGE = "".join(map(chr, range(33)))
 _BLANKS = re.compile(r"[\t\n\r]+")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+-]{0,30}):")
@@ -63,7 +62,7 @@ def read_url(text: str, base: Url | None = None) -> Url | None:
     scheme = match[1].lower() if match else ""
     rest = text[match.end() :] if match else text
     if scheme in SCRIPTS:
-        return Url(scheme, "", rest[:_KEPT], tricks=frozenset(tricks))
+        return Url(scheme, "", rest[:MAX_URL], tricks=frozenset(tricks))
     if scheme in PLACES:
         return _leading(scheme, rest, tricks)
     if text[:1] in ("/", "\\") and text[1:2] in ("/", "\\"):
@@ -100,7 +99,7 @@ def _leading(scheme: str, rest: str, tricks: set[str]) -> Url | None:
         return None
     if host.odd:
         tricks.add("odd-address" if host.address else "hidden-host")
-    path = rest[len(slashes) + len(authority) :][:_KEPT]
+    path = rest[len(slashes) + len(authority) :]
     return _url(scheme, host, path, tricks)
 
 
@@ -112,7 +111,7 @@ def _relative(base: Url, text: str, tricks: set[str]) -> Url | None:
     if not text or text.startswith("#"):
         return None
     path = text if text[:1] in ("/", "\\") else f"{base.path.partition('?')[0].rpartition('/')[0]}/{text}"
-    return base._replace(path=path[:_KEPT], tricks=base.tricks | tricks)
+    return base._replace(path=path[:MAX_URL], tricks=base.tricks | tricks)
 
 
 def _guessed(text: str, tricks: set[str]) -> Url | None:

@@ -132,6 +132,7 @@ async def test_malformed(name):
         ),
         (" ".join(f"http://h{n}.example" for n in range(30)), {"urls": 20}, 20, "it has more than 20 links"),
         (" ".join(f"http://[{n}" for n in range(30)), {"urls": 2}, 0, "it has more than 20 strings that may be links"),
+        ("http://x.example/" + "x" * 9_000 + "?http://y.example", {}, 2, "it has a link of more than 8192 characters"),
         ("http://x.example/?" * 8, {}, 6, "it has a link through more than 5 redirectors"),
     ],
 )

@@ -27,6 +27,7 @@ from verdicts.kit import (
     pretend_tools,
 )
 from verdicts.mail import Profile
+from verdicts.pictures import look_into_image, look_into_pdf
 
 KEY = "s3cretkey"
 ZONES = {
@@ -378,6 +379,24 @@ async def test_qr_codes_and_pdf_files(block):
         assert await judging.judge(mail_of(letter(attachments=[("a.pdf", b"text"), ("b.png", b"text")]))) == []
     finally:
         await judging.close()
+
+
+def test_what_is_found_in_files():
+    code = qr("https://evil.example/qr")
+    assert look_into_image([code]) == {"qr": ["https://evil.example/qr"], "unread": []}
+    assert look_into_image([b"GIF", b"8"]) == {"qr": [], "unread": ["an image cannot be read"]}
+    file = pdf("https://one.example/", image=code)
+    assert look_into_pdf([file], True) == {
+        "pdf": ["https://one.example/"],
+        "qr": ["https://evil.example/qr"],
+        "unread": [],
+    }
+    assert look_into_pdf([file], False)["qr"] == []
+    locked = pypdf.PdfWriter(clone_from=io.BytesIO(file))
+    locked.encrypt("secret")
+    written = io.BytesIO()
+    locked.write(written)
+    assert look_into_pdf([written.getvalue()], True) == {"pdf": [], "qr": [], "unread": ["a PDF file is encrypted"]}
 
 
 async def test_files_are_looked_into_by_choice(block):

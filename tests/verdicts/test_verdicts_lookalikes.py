@@ -28,6 +28,7 @@ PROTECTED = ("contoso.com", "acme.example", "mail.microsoft.com", "xn--bcher-kva
         ("login.contoso.com.evil.example", "contoso.com"),
         ("contoso-com.evil.example", "contoso.com"),
         ("c0ntoso.com.evil.example", "contoso.com"),
+        ("contoso.com\u2215login.evil.example", "contoso.com"),
         ("rnicrosoft.com", "mail.microsoft.com"),
         ("acme.org", "acme.example"),
         ("bucher.example", "xn--bcher-kva.example"),

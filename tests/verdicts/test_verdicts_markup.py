@@ -97,13 +97,16 @@ def test_it_can_be_cut_anywhere(text, size):
     assert all(name == name.lower() for _, name, _ in whole)
 
 
-class Standard(html.parser.HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.found = []
+def told_by_the_standard_library(text):
+    found = []
 
-    def handle_starttag(self, tag, attrs):
-        self.found.extend((name, value) for name, value in attrs if value)
+    def tag(_self, _tag, attrs):
+        found.extend((name, value) for name, value in attrs if value)
+
+    standard = type("Standard", (html.parser.HTMLParser,), {"handle_starttag": tag})()
+    standard.feed(text)
+    standard.close()
+    return found
 
 
 WELL_FORMED = st.lists(
@@ -121,7 +124,4 @@ WELL_FORMED = st.lists(
 
 @given(WELL_FORMED)
 def test_what_is_well_formed_is_read_as_the_standard_library_does(text):
-    standard = Standard()
-    standard.feed(text)
-    standard.close()
-    assert attributes(text) == standard.found
+    assert attributes(text) == told_by_the_standard_library(text)

@@ -55,7 +55,7 @@ class LinkEngine(Engine):
         """A file of hosts and URLs about which nothing is said; where they redirect to is looked at."""
         protected_domains: list[str] = Field([], max_length=1_000)
         """Domains whose lookalikes are suspicious, besides the tenant's own."""
-        max_bytes: int = Field(10_000_000, ge=1)
+        max_bytes: int = Field(5_000_000, ge=1)
         """Decoded text and HTML that is searched for links in one message; with more it is unscanned."""
         max_urls: int = Field(2_000, ge=1, le=20_000)
         """Links of one message; with more it is unscanned."""
