@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import URL, text
@@ -21,6 +22,20 @@ def test_the_migrations_lead_to_the_schema(store) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
         assert context.get_current_revision() == "0002"
+
+
+def test_a_database_of_the_first_schema_is_brought_up_to_date(url, monkeypatch) -> None:
+    upgrade = command.upgrade
+    store = Store(url)
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", lambda config, _head: upgrade(config, "0001"))
+        store.migrate()
+    tenants.replace(store, [{"name": "acme"}])
+    store.migrate()
+    assert tenants.load(store) == (1, [{"name": "acme"}])
+    with store.reading() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == "0002"
+    store.close()
 
 
 def test_migrating_again_changes_nothing(store, url) -> None:

@@ -1,5 +1,7 @@
 import datetime as dt
+import re
 import tomllib
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -56,6 +58,16 @@ def test_a_tenant_file_as_an_operator_writes_it():
     found = Entry("allow", "sender", ".xn--bcher-kva.example", "their newsletter", end)
     assert profile.lists.sender("x@news.bücher.example", 0) == [found]
     assert [one.reason for one in profile.lists.network("192.0.2.7", 0)] == ["ticket 2"]
+
+
+def test_the_example_is_right():
+    text = (Path(__file__).parents[2] / "config/tenants-example.toml").read_text()
+    commented = re.sub(r"(?m)^# (?=\[|[a-z]+ = )", "", text)
+    (one,) = TenantFile.model_validate(tomllib.loads(commented)).tenant
+    assert ([person.name for person in one.person], [entry.kind for entry in one.list]) == (
+        ["Ann Archer"],
+        ["block", "allow"],
+    )
 
 
 def test_all_routes_of_a_tenant_share_one_profile():

@@ -165,6 +165,12 @@ async def test_more_than_is_read_is_unscanned_with_what_was_seen():
     assert "PERSON_IMPERSONATED" in names(caught.value.findings)
 
 
+async def test_more_domains_than_are_compared_are_unscanned_too():
+    replies = ", ".join(f"x@d{number}.sender.example" for number in range(10))
+    with pytest.raises(Unscanned, match="more authors"):
+        await judge("Bob <x@sender.example>", headers=[("Reply-To", replies)])
+
+
 async def test_a_tenant_that_tells_something_else_is_learned_anew():
     engine = Impersonation(Impersonation.Options(), pretend_tools(history=WELL_KNOWN))
     message = letter().replace(b"Ann <", b"Zoe Zander <")

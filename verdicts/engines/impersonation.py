@@ -28,7 +28,8 @@ FREE_MAIL = frozenset((
     "yahoo.com", "yandex.com", "yandex.ru", "zoho.com",
 ))  # fmt: skip
 _ADDRESS = re.compile(r"[\w.+'-]{1,64}+@((?:[\w-]{1,63}+\.)++[\w-]{2,63}+)")
-_AT_ONCE = 50  # domains or people compared before other messages get their turn: about a millisecond
+_MOST_DOMAINS = 10  # of one message's senders; each is compared with all that are protected
+_AT_ONCE = 20  # domains or people compared before other messages get their turn: a millisecond or two
 
 
 class Known(NamedTuple):
@@ -36,12 +37,15 @@ class Known(NamedTuple):
 
     profile: Profile
     people: People
+    own: frozenset[str]
     domains: tuple[str, ...]
     registered: frozenset[str]
 
     def is_own(self, domain: str) -> bool:
         """Whether it is the tenant's, or below one of them."""
-        return any(domain == one or domain.endswith(f".{one}") for one in self.profile.domains)
+        while domain and domain not in self.own:
+            domain = domain.partition(".")[2]
+        return bool(domain)
 
 
 class Impersonation(Engine):
@@ -65,13 +69,14 @@ class Impersonation(Engine):
         """Raises `Unscanned` when there are more authors, or longer ones, than are read."""
         known = await self._tenant(mail)
         authors, replies = mailboxes(mail.fields, "From"), mailboxes(mail.fields, "Reply-To")
+        domains = _domains(mail, (*authors.boxes, *replies.boxes))
         findings = [
             *[finding for box in authors.boxes for finding in await self._author(mail, known, box)],
-            *await _lookalikes(known, _domains(mail, (*authors.boxes, *replies.boxes))),
+            *await _lookalikes(known, domains[:_MOST_DOMAINS]),
             *self._replies(known, authors.boxes, replies.boxes),
         ]
         findings += await self._first_contact(mail, findings)
-        if authors.truncated or replies.truncated:
+        if authors.truncated or replies.truncated or len(domains) > _MOST_DOMAINS:
             raise Unscanned("more authors, or longer ones, than are read", findings)
         return findings
 
@@ -133,7 +138,7 @@ async def _learn(profile: Profile, protected: Iterable[str]) -> Known:
         names.add(registered(domain))
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
-    return Known(profile, people, domains, frozenset(names))
+    return Known(profile, people, frozenset(profile.domains), domains, frozenset(names))
 
 
 async def _lookalikes(known: Known, domains: Iterable[str]) -> list[Finding]:
