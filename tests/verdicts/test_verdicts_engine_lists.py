@@ -127,6 +127,17 @@ async def test_the_one_author_must_be_the_allowed_sender(author):
     assert [finding for finding in found if finding.allows] == []
 
 
+async def test_an_entry_for_the_envelopes_sender_alone_allows_nothing():
+    """Although the author is authentic: the entry is about others."""
+    dns, message = PretendDns({"mail.sender.example": SPF.texts["sender.example"]}), letter(headers=[REPORT])
+    (found,) = await judge(
+        message, entry("allow", sender="mail.sender.example"), dns=dns, sender="x@mail.sender.example"
+    )
+    assert (found.name, found.allows) == ("LIST_ALLOW_UNUSED", False)
+    (found,) = await judge(message, entry("allow", sender="sender.example"), dns=dns, sender="x@mail.sender.example")
+    assert found.allows
+
+
 async def test_a_network_is_allowed_on_microsofts_evidence_only():
     allow, message = entry("allow", network="192.0.2.0/24"), letter(headers=[REPORT])
     assert names(await judge(message, allow)) == [("LIST_ALLOW", Severity.NOTE, True)]
