@@ -120,6 +120,23 @@ async def test_a_late_engine_is_cancelled_and_the_others_are_heard():
     assert ended == [True, True]
 
 
+async def test_a_late_engine_is_cancelled_while_the_others_work_on():
+    cancelled = asyncio.Event()
+
+    async def slow(_mail):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async def waits_for_that(_mail):
+        await cancelled.wait()
+        return []
+
+    judgement = await panel(seat(slow, "slow", 0.02), seat(waits_for_that, "y")).judge(MAIL)
+    assert [v.outcome for v in judgement.verdicts] == [Outcome.LATE, Outcome.ANSWERED]
+
+
 async def test_the_deadline_for_all_holds_for_each():
     judgement = await panel(seat(hangs, deadline=100), deadline=0.02).judge(MAIL)
     assert judgement.verdicts[0].outcome is Outcome.LATE

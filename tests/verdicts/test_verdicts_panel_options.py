@@ -128,12 +128,10 @@ async def test_a_shadow_engine_is_heard_and_does_not_count():
 async def test_a_stuck_shadow_engine_delays_nothing(stuck):
     """No timer runs but the panel's own, which would go off in an hour: what is not waited for is not waited for."""
     table = panel(seat(stuck, shadow=True, deadline=100), seat(says(), "y", deadline=100), deadline=3600.0)
-    turns = 0
-    judging = asyncio.ensure_future(table.judge(MAIL))
-    while not judging.done():
+    judging = asyncio.create_task(table.judge(MAIL))
+    for _ in range(10):
         await asyncio.sleep(0)
-        turns += 1
-    assert turns < 10
+    assert judging.done()
     assert told(judging.result()) == [("x", "late", "shadow"), ("y", "answered", "counts")]
     assert judging.result().verdicts[0].reason == "no answer when all others were done"
     assert table.shortest == 100
@@ -332,6 +330,13 @@ async def test_a_structure_that_cannot_be_read_has_failed(monkeypatch):
 
     monkeypatch.setattr("verdicts.mail.Mail.read_structure", breaks)
     assert told(await panel(seat(says())).judge(mail_of(letter())))[-1] == ("structure", "failed", "counts")
+
+
+async def test_a_structure_is_not_read_when_it_was_said_enough():
+    mail = mail_of(TWO_TYPES)
+    judgement = await panel(seat(says(BAD)), rules=Rules(stop_at_malicious=True)).judge(mail)
+    assert told(judgement) == [("x", "answered", "counts")]
+    assert not mail.structure_is_read
 
 
 async def test_what_is_plain_costs_no_verdict():
