@@ -3,6 +3,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from verdicts import registry
+from verdicts.contract import EngineOptions
 from verdicts.engines.clamav import Clamav
 from verdicts.engines.testpatterns import TestPatterns
 from verdicts.kit import pretend_tools
@@ -65,3 +66,10 @@ def test_an_engine_that_cannot_be_loaded(monkeypatch, value):
     ((path, message),) = registry.problems({"broken": {}})
     assert path == ("engines", "broken")
     assert message.startswith("the engine cannot be loaded: ")
+
+
+@pytest.mark.parametrize("name", sorted(registry.available()))
+def test_an_engine_may_choose_another_default_for_a_common_option_but_no_other_meaning(name):
+    own = registry.available()[name].load().Options.model_fields
+    for key, field in EngineOptions.model_fields.items():
+        assert own[key].annotation == field.annotation, key
