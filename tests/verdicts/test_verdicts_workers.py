@@ -95,11 +95,11 @@ async def test_too_much_memory_is_told_and_the_process_replaced():
         assert await some.run(hostile_work.who, seconds=10) != pid
 
 
-@pytest.mark.parametrize(("function", "reason"), [("crash", "SIGSEGV"), ("leave", "ended early")])
+@pytest.mark.parametrize(("function", "reason"), [(hostile_work.crash, "SIGSEGV"), (hostile_work.leave, "ended early")])
 async def test_a_crash(function, reason):
     async with workers() as some:
         with pytest.raises(Unfinished, match=reason):
-            await some.run(getattr(hostile_work, function), seconds=10)
+            await some.run(function, seconds=10)
         assert await some.run(hostile_work.pair, seconds=10)
 
 
