@@ -1,18 +1,21 @@
 """What is seen in one file and all that is in it: called inside a worker, returns plain data."""
 
 import hashlib
+import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from verdicts.files import active, office
 from verdicts.files.names import clean, disguises, suffix, tricks
 from verdicts.files.sights import Sight
-from verdicts.unpacking import ENCRYPTED, Limits, Member, walk
+from verdicts.unpacking import ENCRYPTED, Limits, Member, walk, why
 
 _SIGHTS = 100
 _PROBLEMS = 10
 _DETAIL_CHARACTERS = 200
+_AGAIN_SECONDS = 0.1
 _READERS: dict[str, Callable[[bytes], Iterator[Sight]]] = {
     "ole": office.of_ole, "msi": office.of_ole, "rtf": office.of_rtf, "xml": office.of_xml, "mail": office.of_xml,
     "pdf": active.of_pdf, "html": active.of_html, "hta": active.of_text, "svg": active.of_svg, "wsf": active.of_text,
@@ -35,17 +38,45 @@ def inspect(file: tuple[Any, ...], pieces: list[bytes], limits: tuple[Any, ...])
     name = name or _NAMELESS.get(declared, "")
     sights: dict[tuple[str, str], None] = {}
     problems: dict[str, None] = {}
-    hashes = []
-    for member in walk(name, b"".join(pieces), Limits(*limits)):
-        if member.problem:
-            problems[f"{member.path}: {member.problem}"] = None
-        for sight in _sights(member, declared if member.depth == 0 else "", frozenset(blocked), problems):
-            if len(sights) < _SIGHTS:
-                sights[sight.name, clean_detail(f"{member.path}: {sight.detail}")] = None
-        if member.data:
-            hashes.append((hashlib.sha256(member.data).hexdigest(), member.path))
+    hashes: list[tuple[str, str]] = []
+    bounds = Limits(*limits)
+    with _hurried(problems):
+        for member in walk(name, b"".join(pieces), bounds):
+            _next_step(bounds.seconds / 2)
+            if member.data:
+                hashes.append((hashlib.sha256(member.data).hexdigest(), member.path))
+            if member.problem:
+                problems[f"{member.path}: {member.problem}"] = None
+            for sight in _sights(member, declared if member.depth == 0 else "", frozenset(blocked), problems):
+                if len(sights) < _SIGHTS:
+                    sights[sight.name, clean_detail(f"{member.path}: {sight.detail}")] = None
     seconds = time.monotonic() - begun
     return {"sights": list(sights), "problems": list(problems)[:_PROBLEMS], "hashes": hashes, "seconds": seconds}
+
+
+@contextmanager
+def _hurried(problems: dict[str, None]) -> Iterator[None]:
+    """A step that takes half of the time gets a TimeoutError, and so does what swallows that, again and again.
+
+    So what was seen is told, where otherwise the process would be killed for its slowness and nothing would be.
+    """
+    handler = signal.signal(signal.SIGALRM, _too_slow)
+    timer = signal.getitimer(signal.ITIMER_REAL)
+    try:
+        yield
+    except TimeoutError as slow:
+        problems[str(slow)] = None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def _next_step(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, _AGAIN_SECONDS), _AGAIN_SECONDS)
+
+
+def _too_slow(_signal: int, _frame: object) -> None:
+    raise TimeoutError("took too long")
 
 
 def clean_detail(text: str) -> str:
@@ -64,7 +95,7 @@ def _sights(member: Member, declared: str, blocked: frozenset[str], problems: di
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - a file made to break a library
-        problems[f"{member.path}: damaged: {clean_detail(repr(error))}"] = None
+        problems[f"{member.path}: {why(error)}"] = None
 
 
 def _by_name(member: Member, declared: str, blocked: frozenset[str]) -> Iterator[Sight]:

@@ -17,7 +17,7 @@ from verdicts.files.containers import READERS
 from verdicts.files.kinds import kind_of_file
 from verdicts.files.names import NAME_CHARACTERS, clean, suffix
 
-__all__ = ["ENCRYPTED", "Limits", "Member", "walk"]
+__all__ = ["ENCRYPTED", "Limits", "Member", "walk", "why"]
 _PATH_CHARACTERS = 300
 _RAW_CHARACTERS = 70_000
 
@@ -72,7 +72,14 @@ def _entries(member: Member, budget: Budget) -> Iterator[Entry]:
     except (Exceeded, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - a file made to break a library
-        yield Entry("", b"", f"damaged: {type(error).__name__} {str(error)[:100]}")
+        yield Entry("", b"", why(error))
+
+
+def why(error: Exception) -> str:
+    """In words, what a library raised on a file."""
+    if isinstance(error, TimeoutError):
+        return str(error)
+    return clean(f"damaged: {type(error).__name__} {str(error)[:100]}")
 
 
 def _child(parent: Member, entry: Entry) -> Member:

@@ -41,6 +41,10 @@ def hang():
         pass
 
 
+def hang_on(*_):
+    hang()
+
+
 def sleep_for(seconds):
     time.sleep(seconds)
 

@@ -18,6 +18,7 @@ _SCRIPT_BYTES = 1_000_000
 _PDF_NAMES = {
     b"JavaScript": "PDF_JAVASCRIPT", b"JS": "PDF_JAVASCRIPT", b"Launch": "PDF_LAUNCH", b"OpenAction": "PDF_OPEN_ACTION",
     b"AA": "PDF_OPEN_ACTION", b"EmbeddedFile": "PDF_EMBEDDED_FILE", b"EmbeddedFiles": "PDF_EMBEDDED_FILE",
+    b"EF": "PDF_EMBEDDED_FILE",
 }  # fmt: skip
 _PDF_NAME = re.compile(rb"/([A-Za-z#][A-Za-z0-9#]{1,60})(?![A-Za-z0-9#])")
 _HEX = re.compile(rb"#([0-9A-Fa-f]{2})")
@@ -25,11 +26,11 @@ _DECODES = re.compile(r"\batob\s*\(|fromCharCode|Uint8Array|decodeURIComponent\s
 _SAVES = re.compile(
     r"createObjectURL|msSaveOrOpenBlob|msSaveBlob|\bnew\s+Blob\b|\.download\s*=|download=[\"']", re.IGNORECASE
 )
-_PASSWORD = re.compile(r"<input\b[^>]{0,2000}\btype\s*=\s*[\"']?password", re.IGNORECASE)
+_PASSWORD = re.compile(r"<input\b[^<>]{0,2000}?\btype\s*=\s*[\"']?password", re.IGNORECASE)
 _SVG_RUNS = re.compile(r"<(?:\w+:)?script\b|\bon[a-z]{3,20}\s*=|javascript:|<(?:\w+:)?foreignObject\b", re.IGNORECASE)
 _SCRIPT = re.compile(
     r"\bWScript\s*\.\s*(?:Shell|CreateObject)|\bActiveXObject\b|\bCreateObject\s*\(|\bpowershell(?:\.exe)?[\"']?\s+[-/]"
-    r"|\bInvoke-(?:Expression|WebRequest)\b|\bFromBase64String\b|\bIEX\s*\(|^\s*@echo off\b|\bmshta(?:\.exe)?\s+\S",
+    r"|\bInvoke-(?:Expression|WebRequest)\b|\bFromBase64String\b|\bIEX\s*\(|^[ \t]*@echo off\b|\bmshta(?:\.exe)?\s+\S",
     re.IGNORECASE | re.MULTILINE,
 )
 _CALENDAR_LINK = re.compile(

@@ -8,14 +8,17 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import olefile
 import tnefparse
 from oletools.oleobj import OleNativeStream
 from oletools.rtfobj import RtfObjParser
 from pypdf import PdfReader
+from pypdf.generic import DictionaryObject
 
 from verdicts.fields import Fields
+from verdicts.files.active import of_pdf
 from verdicts.files.archives import Entry
 from verdicts.files.budget import Budget
 from verdicts.files.kinds import kind_of, text_of
@@ -86,11 +89,24 @@ def pdf_files(data: bytes, budget: Budget) -> Iterator[Entry]:
     if reader.is_encrypted and not reader.decrypt(""):
         yield Entry("", b"", "encrypted")
         return
-    for file in reader.attachment_list:
-        budget.member()
-        content = file.content
+    if not any(sight.name == "PDF_EMBEDDED_FILE" for sight in of_pdf(data)):
+        return  # to read all objects of a large document takes seconds
+    for number in {*reader.xref_objStm, *(number for table in reader.xref.values() for number in table)}:
+        budget.spend(0)
+        found = reader.get_object(number)
+        if isinstance(found, DictionaryObject) and "/EF" in found:
+            budget.member()
+            yield from _pdf_file(found, budget)
+
+
+def _pdf_file(specification: DictionaryObject, budget: Budget) -> Iterator[Entry]:
+    """A file may be there in versions for several systems, and readers choose."""
+    name = str(specification.get("/UF") or specification.get("/F") or "")
+    versions: Any = specification["/EF"].get_object()
+    for stream in {id(one.get_object()): one.get_object() for one in versions.values()}.values():
+        content = stream.get_data()
         budget.spend(len(content))
-        yield Entry(file.name, content)
+        yield Entry(name, content)
 
 
 def rtf_files(data: bytes, budget: Budget) -> Iterator[Entry]:

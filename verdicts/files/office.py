@@ -18,7 +18,7 @@ _REMOTE = re.compile(
     r"\s*(?:https?|ftp|mhtml|ms-\w+|search-ms|file:/*\\\\|file:/{2,3}[^/:]+\.|x-usc):|\s*\\\\|\s*//", re.IGNORECASE
 )
 _FILE_SHARE = re.compile(r"\s*file:(?:/{2}[^/:]|/{4,5}|\\\\)", re.IGNORECASE)
-_FIELD = re.compile(rb"<(?:\w+:)?instrText\b[^>]*>([^<]*)|<(?:\w+:)?fldSimple\b[^>]*?instr=[\"']([^\"']*)")
+_FIELD = re.compile(rb"<(?:\w+:)?instrText\b[^<>]*>([^<]*)|<(?:\w+:)?fldSimple\b[^<>]*?instr=[\"']([^\"']*)")
 _DDE = re.compile(rb"\bDDE(?:AUTO)?\b", re.IGNORECASE)
 _DDE_LINK = re.compile(rb"<(?:\w+:)?ddeLink\b")
 _OLE_DDE = re.compile(rb"\x13\s{0,20}DDE(?:AUTO)?\s|\x13\0(?:\s\0){0,20}D\0D\0E\0(?:A\0U\0T\0O\0)?\s\0", re.IGNORECASE)
