@@ -1,7 +1,10 @@
 import asyncio
+import dataclasses
 import hashlib
+import time
 
 import pytest
+from doubles.signing import key, signed
 
 from verdicts.contract import Finding, Severity, Unscanned
 from verdicts.engines.lists import Lists as Engine
@@ -99,7 +102,7 @@ async def test_an_authentic_sender_is_allowed():
         ({"dns": OTHER_SPF}, "not authentic: SPF fail"),
         ({"dns": PretendDns()}, "not authentic: SPF none"),
         ({"dns": PretendDns({"sender.example": OSError("no answer")})}, "not authentic: SPF temperror"),
-        ({"dns": SPF, "session": OPERATOR}, "only SPF proves the sender"),
+        ({"dns": SPF, "session": OPERATOR}, "neither SPF by Microsoft"),
         ({"dns": SPF, "sender": "x@elsewhere.example"}, "not authentic"),
     ],
 )
@@ -125,6 +128,19 @@ async def test_the_one_author_must_be_the_allowed_sender(author):
     message = letter(headers=[REPORT]).replace(b"Ann <ann@sender.example>", author)
     found = await judge(message, entry("allow", sender="sender.example"), dns=SPF)
     assert [finding for finding in found if finding.allows] == []
+
+
+@pytest.mark.parametrize(
+    ("covers", "added", "passes"), [(False, b"", True), (True, b"", True), (True, b"pills\r\n", False)]
+)
+async def test_a_signature_allows_unless_it_leaves_room_to_add(covers, added, passes):
+    """By the clock of today, as the signature is from today."""
+    dns = PretendDns({"s._domainkey.sender.example": [key().record]})
+    tools = dataclasses.replace(pretend_tools(dns=dns), clock=PretendClock(time.time()))
+    message = signed(letter(), include_headers=[b"from"], length=covers) + added
+    known = profile(entry("allow", sender="sender.example"))
+    (found,) = await Engine(Engine.Options(), tools).judge(mail_of(message, profile=known, session=OPERATOR))
+    assert found.allows is passes
 
 
 async def test_an_entry_for_the_envelopes_sender_alone_allows_nothing():

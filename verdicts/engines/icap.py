@@ -70,7 +70,7 @@ class Icap(Engine):
         what: Literal["message", "parts"] = "message"
         """"message": the gateway unpacks mail itself. "parts": it gets each part decoded, with its type and name."""
         max_item_bytes: int | None = Field(None, ge=1)
-        """A larger message, or part, is unscanned without asking. Set the gateway's own limit: most pass what is over."""
+        """A larger message, or part, is unscanned without asking. Most gateways pass what is over their own limit."""
         max_parts: int = Field(100, ge=1, le=1_000)
         """Parts that are sent of one message; the others are unscanned."""
         unscanned: tuple[str, ...] = UNSCANNED

@@ -12,9 +12,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from verdicts.authentication import authenticate
+from verdicts.authentication import Authentication, authenticate
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
 from verdicts.decoding import PIECE
+from verdicts.dmarc import aligned
 from verdicts.links import links
 from verdicts.lists import Entry, host_of
 from verdicts.mail import Mail
@@ -78,9 +79,15 @@ class Lists(Engine):
         proved = await authenticate(mail, self.tools)
         if not proved.authentic or proved.author.domain != host_of(box.domain):
             return f"the From domain is not authentic: SPF {proved.spf.result}, DMARC {proved.dmarc.result}"
-        if not proved.dmarc.dkim and mail.session.network in _NOT_MICROSOFT:
-            return "only SPF proves the sender, and on evidence that is not Microsoft's"
-        return ""
+        if proved.dmarc.spf and mail.session.network not in _NOT_MICROSOFT:
+            return ""
+        return "" if _wholly_signed(proved) else "neither SPF by Microsoft's evidence nor a signature of all of it"
+
+
+def _wholly_signed(proved: Authentication) -> bool:
+    """Whether a signature of the author's domain leaves nobody room to add to the message (RFC 6376 section 8.2)."""
+    good = (one for one in proved.dkim if one.result == "pass" and not one.partial)
+    return proved.dmarc.dkim and any(aligned(proved.author.domain, one.domain) for one in good)
 
 
 def _by_sender(mail: Mail, authors: Mailboxes, now: float) -> list[Entry]:
