@@ -7,6 +7,7 @@ Sources: [MS-OLEDS] 2.3.6 (packages), [MS-OXMSG] 2.2.2 (attachments of a .msg), 
 import base64
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,13 +20,14 @@ from pypdf.generic import DictionaryObject
 
 from verdicts.fields import Fields
 from verdicts.files.active import of_pdf
-from verdicts.files.archives import Entry
+from verdicts.files.archives import ENCRYPTED, Entry
 from verdicts.files.budget import Budget
 from verdicts.files.kinds import kind_of, text_of
 from verdicts.reading import Reading
 
 _ONENOTE_FILE = bytes.fromhex("e716e3bd65261145a4c48d4d0b7a9eac")
 _ONENOTE_HEADER = 36
+_POWERPOINT_OBJECT = re.compile(rb"([\x00\x10])\x00\x11\x10([\s\S]{4})")
 _BLOB = re.compile(r"[A-Za-z0-9+/]{400,}={0,2}")
 _HTML_CHARACTERS = 20_000_000
 
@@ -34,12 +36,25 @@ def ole_files(data: bytes, budget: Budget) -> Iterator[Entry]:
     """Packages and Outlook's attachments are files by their names; other streams are Office's own business."""
     with olefile.OleFileIO(io.BytesIO(data)) as ole:
         if ole.exists("EncryptedPackage"):
-            yield Entry("EncryptedPackage", b"", "encrypted")
+            yield Entry("EncryptedPackage", b"", ENCRYPTED)
+        if ole.exists("PowerPoint Document"):
+            yield from _powerpoint_objects(ole.openstream("PowerPoint Document").read(), budget)
         for path in ole.listdir():
             budget.member()
             if (entry := _ole_file(ole, path)) is not None:
                 budget.spend(len(entry.data))
                 yield entry
+
+
+def _powerpoint_objects(data: bytes, budget: Budget) -> Iterator[Entry]:
+    """Objects in slides are compound files again, mostly compressed ([MS-PPT] 2.10.34, ExOleObjStg)."""
+    for found in _POWERPOINT_OBJECT.finditer(data):
+        budget.member()
+        content = data[found.end() : found.end() + int.from_bytes(found[2], "little")]
+        if found[1] == b"\x10":
+            content = zlib.decompressobj().decompress(content[4:], budget.limits.total)
+        budget.spend(len(content))
+        yield Entry("", content)
 
 
 def _ole_file(ole: olefile.OleFileIO, path: list[str]) -> Entry | None:
@@ -87,7 +102,7 @@ def pdf_files(data: bytes, budget: Budget) -> Iterator[Entry]:
     """Files embedded in a PDF; those of one that needs a password are not seen."""
     reader = PdfReader(io.BytesIO(data))
     if reader.is_encrypted and not reader.decrypt(""):
-        yield Entry("", b"", "encrypted")
+        yield Entry("", b"", ENCRYPTED)
         return
     if not any(sight.name == "PDF_EMBEDDED_FILE" for sight in of_pdf(data)):
         return  # to read all objects of a large document takes seconds
