@@ -125,6 +125,9 @@ class EngineOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    engine: str | None = None
+    """Which engine this is, where the table has a name of its own: several milters are `[engines.one]` and
+    `[engines.other]`, each with `engine = "milter"`."""
     deadline: float = Field(10.0, gt=0, le=120)
     """Seconds that the engine may take for one message before its verdict is "late"."""
     on_failure: Silence = "unscanned"

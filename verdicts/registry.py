@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import re
 from collections.abc import Collection, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -17,6 +18,7 @@ DEFAULT: Mapping[str, Mapping[str, Any]] = {"testpatterns": {}}
 
 Tables = Mapping[str, Mapping[str, Any]]
 """The `[engines.NAME]` tables of the configuration, by name."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 Problem = tuple[tuple[str | int, ...], str]
 """Where a mistake is, as the path of keys from the top of the configuration file, and what it is."""
 
@@ -47,7 +49,7 @@ def build(tables: Tables, tools: Tools) -> list[Seat]:
 
 
 def _seat(name: str, table: Mapping[str, Any], tools: Tools) -> Seat:
-    engine = _load(name)
+    engine = _load(table.get("engine", name))
     options = engine.Options.model_validate(dict(table))
     return Seat(name, engine(options, tools), options.deadline, options)
 
@@ -61,10 +63,14 @@ def _load(name: str) -> type[Engine]:
 
 
 def _problems_of(name: str, table: Mapping[str, Any]) -> list[Problem]:
-    if name not in available():
-        return [(("engines", name), f"unknown engine{_hint(name, available())}")]
+    kind = str(table.get("engine", name))
+    if kind not in available():
+        path = ("engines", name, "engine") if "engine" in table else ("engines", name)
+        return [(path, f"unknown engine{_hint(kind, available())}")]
+    if not _NAME.fullmatch(name):
+        return [(("engines", name), "must be 1 to 40 letters, digits, - and _")]
     try:
-        options = _load(name).Options
+        options = _load(kind).Options
     except Exception as error:  # noqa: BLE001 - a plug-in may fail to import in any way
         return [(("engines", name), f"the engine cannot be loaded: {type(error).__name__}: {error}")]
     try:

@@ -79,8 +79,6 @@ class _Scanner:
             yield from self._within(part, limits)
         if structure.truncated:
             yield "more parts, deeper ones or longer fields than are read"
-        if structure.ambiguous:
-            yield f"can be read in different ways: {', '.join(structure.defects)}"
 
     def _within(self, part: Part, limits: Limits) -> Iterator[str]:
         """Scan a part, which is the first of its members, and what is in it."""

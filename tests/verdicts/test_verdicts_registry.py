@@ -28,6 +28,15 @@ def test_engines_get_their_options():
     assert clamav.options is clamav.engine.options
 
 
+def test_one_engine_can_have_several_tables():
+    tables = {"clamav": {}, "other": {"engine": "clamav", "address": "h:1"}}
+    seats = registry.build(tables, pretend_tools())
+    assert [(seat.name, type(seat.engine), seat.options.address) for seat in seats] == [
+        ("clamav", Clamav, "127.0.0.1:3310"),
+        ("other", Clamav, "h:1"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("tables", "path", "message"),
     [
@@ -42,6 +51,10 @@ def test_engines_get_their_options():
         ({"clamav": {"on_late": "x"}}, ("engines", "clamav", "on_late"), "Input should be 'ignore', 'unscanned' or"),
         ({"clamav": {"directions": []}}, ("engines", "clamav", "directions"), "Frozenset should have at least 1 item"),
         ({"clamav": {"shadow": True}}, ("engines",), "all engines are shadows"),
+        ({"two": {"engine": "clamavv"}}, ("engines", "two", "engine"), "unknown engine; did you mean 'clamav'?"),
+        ({"two": {"engine": ["clamav"]}}, ("engines", "two", "engine"), "unknown engine; "),
+        ({"t w o": {"engine": "clamav"}}, ("engines", "t w o"), "must be 1 to 40 letters, digits, - and _"),
+        ({"two": {"engine": "clamav", "address": "h"}}, ("engines", "two", "address"), "must be HOST:PORT or"),
     ],
 )
 def test_mistakes_are_told_by_key(tables, path, message):

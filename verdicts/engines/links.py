@@ -55,7 +55,7 @@ class LinkEngine(Engine):
         """A file of hosts and URLs about which nothing is said; where they redirect to is looked at."""
         protected_domains: list[str] = Field([], max_length=1_000)
         """Domains whose lookalikes are suspicious, besides the tenant's own."""
-        max_bytes: int = Field(5_000_000, ge=1)
+        max_text_bytes: int = Field(5_000_000, ge=1)
         """Decoded text and HTML that is searched for links in one message; with more it is unscanned."""
         max_urls: int = Field(2_000, ge=1, le=20_000)
         """Links of one message; with more it is unscanned."""
@@ -89,7 +89,7 @@ class LinkEngine(Engine):
 
     def __init__(self, options: Options, tools: Tools) -> None:
         super().__init__(options, tools)
-        self._limits = Limits(options.max_bytes, options.max_urls)
+        self._limits = Limits(options.max_text_bytes, options.max_urls)
         self._protected = tuple(options.protected_domains)
         self._block = LinkFile(options.block, tools.clock) if options.block else None
         self._allow = LinkFile(options.allow, tools.clock) if options.allow else None

@@ -66,8 +66,6 @@ class Webhook(Engine):
         findings = _findings(await self._ask(_Body(await _reference(mail, structure))))
         if structure.truncated or len(structure.parts) > _PARTS:
             raise Unscanned("there are more parts than the service was told of", findings)
-        if structure.ambiguous:
-            raise Unscanned(f"can be read in different ways: {', '.join(structure.defects)}", findings)
         return findings
 
     async def _ask(self, body: "_Body") -> HttpReply:
