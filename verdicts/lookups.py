@@ -68,6 +68,7 @@ class _Asking:
 
     async def go_on(self) -> None:
         for question in self._questions:
+            await asyncio.sleep(0)  # an answer that the resolver has kept comes without waiting
             if self._failures.get(question.asked.title, 0) < _FAILURES:
                 await self._ask(question)
 

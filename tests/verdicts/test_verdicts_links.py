@@ -72,6 +72,15 @@ async def test_what_people_see_in_its_stead(html, shown):
     assert {link.shown for link in found.links} - {""} == ({shown} if shown else set())
 
 
+async def test_a_base_is_of_what_follows():
+    found = await links(page("<a href=x><base href='//one.example/a/b'><base href='//two.example'><a href=c>x</a>"))
+    assert [link.url.text for link in found.links] == [
+        "https://one.example/a/b",
+        "https://two.example",
+        "https://one.example/a/c",
+    ]
+
+
 async def test_links_of_text_and_subject():
     mail = mail_of(letter("See https://one.example/a,\r\nor hxxp://two[.]example.\r\n", subject="three.com"))
     found = await links(mail)

@@ -50,6 +50,7 @@ address.example IN A 127.0.1.255
 evil.example IN A 127.0.0.24
 grey.example IN A 127.0.0.64
 refused.example IN A 127.0.0.1
+both.example IN A 127.0.0.9
 1.2.0.192 IN A 127.0.0.64
 none.example IN A 127.0.0.32
 """,
@@ -134,6 +135,7 @@ async def test_bits(named, host, names):
         ("hijacked.example", [dbl()], [], "the list dbl answered 192.0.2.1, which is no listing"),
         ("two.example", [dbl()], ["DBL_SPAM"], "the list dbl answered 127.0.1.99, which is no listing"),
         ("refused.example", [surbl()], [], "the list surbl answered 127.0.0.1, which is no listing"),
+        ("both.example", [surbl()], [], "the list surbl answered 127.0.0.9, which is no listing"),
         ("none.example", [surbl()], [], "the list surbl answered 127.0.0.32, which is no listing"),
         ("a.example", [dbl(zone="elsewhere.test")], [], "the list dbl gave no answer"),
         (
@@ -337,6 +339,16 @@ def in_format(png, name):
     return written.getvalue()
 
 
+def on_glass(png):
+    """Black on what is black too, but transparent."""
+    dark = Image.open(io.BytesIO(png)).convert("RGBA").convert("L").point(lambda shade: 255 - shade)
+    glass = Image.new("RGBA", dark.size, (0, 0, 0, 0))
+    glass.putalpha(dark)
+    written = io.BytesIO()
+    glass.save(written, "PNG")
+    return written.getvalue()
+
+
 def pdf(*urls, image=None):
     writer = pypdf.PdfWriter()
     writer.add_blank_page(200, 200)
@@ -370,6 +382,7 @@ async def test_qr_codes_and_pdf_files(block):
             "png": code,
             "jpeg": in_format(code, "JPEG"),
             "gif": in_format(code, "GIF"),
+            "transparent": on_glass(code),
             "aztec": aztec.getvalue(),
             "pdf": pdf("https://fine.example/", "https://evil.example/x"),
             "pdf with an image": pdf(image=code),
