@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from verdicts.hosts import Host, core, has_known_suffix, read_host, registered, unicode_name
@@ -43,6 +43,7 @@ def test_host(text, host):
     assert read_host(text) == host
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec=None)) | st.from_regex(r"[0-9a-fx.%\[\]:]{1,40}"))
 @example("\ud800.example")
 @example("xn--\u00e9.example")

@@ -5,7 +5,7 @@ import time
 import weakref
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdicts.kit import MALFORMED, letter, mail_of
@@ -115,6 +115,7 @@ async def test_an_attached_page_is_read_whatever_it_is_called():
     assert await hosts(mail) == ["evil.example"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["<a href=", "'", "http://x.example/", ">", "y.com", " ", "<!--", "-->", "&#104;"])).map(
         "".join

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdicts.hosts import read_host
@@ -67,6 +67,7 @@ def test_disguised(name, answer):
     assert disguised(read_host(name).name) is answer
 
 
+@settings(deadline=None)
 @given(st.text("abc", max_size=6), st.text("abc", max_size=6))
 def test_one_edit_apart_is_what_edits_make(one, other):
     places = range(len(one) + 1)
@@ -76,6 +77,7 @@ def test_one_edit_apart_is_what_edits_make(one, other):
     assert one_edit_apart(one, other) == (other in edited - {one})
 
 
+@settings(deadline=None)
 @given(
     st.from_regex(r"[a-z0-9.\-]{1,60}", fullmatch=True),
     st.lists(st.from_regex(r"[a-z-]{1,9}\.[a-z]{2}", fullmatch=True)),

@@ -1,7 +1,7 @@
 import html.parser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdicts.markup import MAX_VALUE, Kind, Markup, resolved
@@ -90,6 +90,7 @@ SOME_HTML = st.lists(
 ).map("".join)  # fmt: skip
 
 
+@settings(deadline=None)
 @given(SOME_HTML, st.integers(1, 7))
 def test_it_can_be_cut_anywhere(text, size):
     whole = told(text)
@@ -122,6 +123,7 @@ WELL_FORMED = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)
 @given(WELL_FORMED)
 def test_what_is_well_formed_is_read_as_the_standard_library_does(text):
     assert attributes(text) == told_by_the_standard_library(text)

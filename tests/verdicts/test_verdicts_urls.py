@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdicts.prose import READABLE, WRITTEN_OUT, Prose
@@ -71,6 +71,7 @@ def test_a_relative_url(text, url):
     assert (found and found.text) == url
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(codec=None)) | st.from_regex(r"h[tx]{2}ps?:[/\\]{0,3}[\w.%@:\[\]()\\/?#&=\t]{0,60}"),
     st.booleans(),
@@ -149,6 +150,7 @@ SOME_PROSE = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)
 @given(SOME_PROSE, st.integers(1, 9))
 def test_prose_can_be_cut_anywhere(text, size):
     for pattern in (READABLE, WRITTEN_OUT):
