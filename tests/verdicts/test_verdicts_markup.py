@@ -126,4 +126,4 @@ WELL_FORMED = st.lists(
 @settings(deadline=None)
 @given(WELL_FORMED)
 def test_what_is_well_formed_is_read_as_the_standard_library_does(text):
-    assert attributes(text) == told_by_the_standard_library(text)
+    assert [said for said in attributes(text) if said[1]] == told_by_the_standard_library(text)
