@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from verdicts.files import active, office
+from verdicts.files.archives import UNLOCKED
 from verdicts.files.names import clean, disguises, suffix, tricks
+from verdicts.files.reports import File
 from verdicts.files.sights import Sight
 from verdicts.unpacking import ENCRYPTED, Limits, Member, walk, why
 
@@ -25,6 +27,7 @@ _NAMELESS = {"text/html": "unnamed.html", "image/svg+xml": "unnamed.svg", "text/
 _WITHIN = {
     "package": "EMBEDDED_FILE", "rtf": "EMBEDDED_FILE", "onenote": "ONENOTE_FILE", "html": "HTML_SMUGGLED_FILE",
     "svg": "HTML_SMUGGLED_FILE", "hta": "HTML_SMUGGLED_FILE", "pdf": "PDF_EMBEDDED_FILE",
+    UNLOCKED: "PASSWORD_IN_MAIL",
 }  # fmt: skip
 
 
@@ -34,14 +37,14 @@ def inspect(file: tuple[Any, ...], pieces: list[bytes], limits: tuple[Any, ...])
     `file` has the values of `File`, `limits` those of `Limits`.
     """
     begun = time.monotonic()
-    name, declared, blocked = file
+    name, declared, blocked, passwords = File(*file)
     name = name or _NAMELESS.get(declared, "")
     sights: dict[tuple[str, str], None] = {}
     problems: dict[str, None] = {}
     hashes: list[tuple[str, str]] = []
     bounds = Limits(*limits)
     with _hurried(problems):
-        for member in walk(name, b"".join(pieces), bounds):
+        for member in walk(name, b"".join(pieces), bounds, tuple(passwords)):
             _next_step(bounds.seconds / 2)
             if member.data:
                 hashes.append((hashlib.sha256(member.data).hexdigest(), member.path))

@@ -39,9 +39,17 @@ class Member(NamedTuple):
     """The kind of what it is in."""
 
 
-def walk(name: str, data: bytes, limits: Limits = Limits()) -> Iterator[Member]:  # noqa: B008 - it is a value
-    """The file, then what is in it, each before what is in it in turn. Ends with a member that tells of a limit."""
-    budget = Budget(limits, len(data))
+def walk(
+    name: str,
+    data: bytes,
+    limits: Limits = Limits(),  # noqa: B008 - it is a value
+    passwords: tuple[str, ...] = (),
+) -> Iterator[Member]:
+    """The file, then what is in it, each before what is in it in turn. Ends with a member that tells of a limit.
+
+    `passwords` are tried on encrypted zip archives.
+    """
+    budget = Budget(limits, len(data), passwords)
     whole = Member(clean(name) or "?", name, data, 0, kind_of_file(suffix(name), data))
     try:
         yield from _within(whole, budget)

@@ -30,6 +30,7 @@ from pypdf import PdfWriter
 from verdicts.contract import Severity, Unscanned
 from verdicts.engines.attachments import Attachments
 from verdicts.files.names import BLOCKED, suffix, tricks
+from verdicts.files.passwords import candidates
 from verdicts.files.sights import SEVERITIES
 from verdicts.hashlist import HashLists
 from verdicts.kit import assert_contract, letter, mail_of, pretend_tools
@@ -263,6 +264,24 @@ async def test_encrypted_is_unscanned_and_says_so(engine, tmp_path):
     told = await unscanned(engine(), mail(("a.7z", by_7z(tmp_path, {"x.js": b"x"}, "-psecret"))))
     assert told.reason == "a.7z/x.js: encrypted"
     assert {finding.name for finding in told.findings} == {"ENCRYPTED", "BLOCKED_TYPE"}
+
+
+@pytest.mark.parametrize("method", ["ZipCrypto", "AES256"])
+async def test_a_password_in_the_message_opens_it(engine, tmp_path, method):
+    attachments = engine()
+    data = by_7z(tmp_path, {"x.txt": PROGRAM}, "-pInf3cted!", f"-mem={method}", kind="zip")
+    found = await attachments.judge(mail(("a.zip", data), text="See the file.\r\nThe password is: Inf3cted!\r\n"))
+    assert {finding.name for finding in found} == {"PASSWORD_IN_MAIL", "BLOCKED_TYPE"}
+    told = await unscanned(attachments, mail(("a.zip", data), text="The password is: other\r\n"))
+    assert told.reason == "a.zip/x.txt: encrypted"
+    await unscanned(attachments, mail(("a.zip", data)))
+
+
+def test_words_that_may_be_passwords():
+    assert "Inf3cted!" in candidates(["<p>Passwort: <b>Inf3cted!</b></p>"])
+    assert "1234" in candidates(["PIN = 1234."])
+    assert candidates(["Good morning, here is the report."]) == ()
+    assert len(candidates(["password " + " ".join(map(str, range(1_000, 2_000)))] * 100)) <= 20
 
 
 @pytest.mark.parametrize(

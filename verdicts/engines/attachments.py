@@ -6,6 +6,7 @@ A file that is a bomb, or hangs or crashes a library, costs a worker and is "uns
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, U
 from verdicts.files.budget import Limits
 from verdicts.files.kinds import kind_by_magic
 from verdicts.files.names import BLOCKED
+from verdicts.files.passwords import candidates
 from verdicts.files.reports import File, Report, Reports, report_of
 from verdicts.files.sights import SEVERITIES
 from verdicts.hashlist import HashLists
@@ -25,6 +27,8 @@ from verdicts.workers import Unfinished, Workers
 Level = Literal["off", "note", "suspicious", "spam", "malicious"]
 _INSPECT = "verdicts.inspecting:inspect"  # by name: what it imports has no place in the relay's process
 _PIECE_BYTES = 131_072
+_TEXT_PARTS = 5
+_TEXT_BYTES = 20_000
 
 
 class Attachments(Engine):
@@ -82,7 +86,8 @@ class Attachments(Engine):
         problems = ["more parts than are read"] if structure.truncated else []
         problems += ["parts that readers take in different ways"] if structure.ambiguous else []
         findings: dict[Finding, None] = {}
-        async for report in self._reports_of(structure.parts):
+        passwords = _passwords(mail.fields.text("Subject"), structure.parts)
+        async for report in self._reports_of(structure.parts, passwords):
             findings |= dict.fromkeys(self._findings(report))
             problems += report.problems
         if problems:
@@ -93,7 +98,7 @@ class Attachments(Engine):
         """End the processes."""
         await self._workers.close()
 
-    async def _reports_of(self, parts: Iterable[Part]) -> AsyncIterator[Report]:
+    async def _reports_of(self, parts: Iterable[Part], passwords: tuple[str, ...]) -> AsyncIterator[Report]:
         left, count = self._options.seconds, 0
         for part in parts:
             await asyncio.sleep(0)
@@ -104,14 +109,14 @@ class Attachments(Engine):
                 yield Report(problems=("more files than are opened, or no time left for all of them",))
                 return
             async with self._turns:
-                report, seconds = await self._report(part, left)
+                report, seconds = await self._report(part, passwords, left)
             left -= seconds
             yield report
 
-    async def _report(self, part: Part, left: float) -> tuple[Report, float]:
+    async def _report(self, part: Part, passwords: tuple[str, ...], left: float) -> tuple[Report, float]:
         """The report, and the seconds it took."""
         pieces = await _pieces(part)
-        file = File(part.filename or "", part.content_type, self._blocked)
+        file = File(part.filename or "", part.content_type, self._blocked, passwords)
         key = await _key(file, pieces)
         if (known := self._reports.get(key, self.tools.clock.monotonic())) is not None:
             return known, 0.0
@@ -144,6 +149,12 @@ def _severities(others: dict[str, Level]) -> dict[str, Severity]:
     return {name: levels.get(name, usual) for name, usual in SEVERITIES.items() if others.get(name) != "off"}
 
 
+def _passwords(subject: str, parts: Iterable[Part]) -> tuple[str, ...]:
+    """Words of the subject and of the first texts, some microseconds of work each."""
+    texts = (part for part in islice(parts, _TEXT_PARTS) if part.content_type in ("text/plain", "text/html"))
+    return candidates([subject, *(part.decoded(_TEXT_BYTES).decode("utf-8", "replace") for part in texts)])
+
+
 def _is_file(part: Part) -> bool:
     """Text without a name is for reading, unless it is no text, or said to be attached (RFC 2183 section 2)."""
     first = next((piece for piece in part.decoded_pieces() if piece), b"")
@@ -169,8 +180,8 @@ async def _pieces(part: Part) -> list[bytes]:
 
 
 async def _key(file: File, pieces: list[bytes]) -> bytes:
-    """Of name, declared type and content: the options are the same for all."""
-    key = hashlib.sha256(repr((file.name, file.declared)).encode("utf-8", "surrogatepass"))
+    """Of name, declared type, passwords and content: the options are the same for all."""
+    key = hashlib.sha256(repr((file.name, file.declared, file.passwords)).encode("utf-8", "surrogatepass"))
     for piece in pieces:
         key.update(piece)
         await asyncio.sleep(0)

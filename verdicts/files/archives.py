@@ -13,6 +13,8 @@ from libarchive.read import ArchiveRead, new_archive_read
 from verdicts.files.budget import Budget
 
 ENCRYPTED = "encrypted"
+UNLOCKED = "unlocked"
+"""Encrypted, and opened with a password that was given."""
 _BLOCK_BYTES = 65_536
 _PACKED = {
     "gz": "gzip", "bz2": "bzip2", "xz": "xz", "lzma": "lzma", "zst": "zstd", "lz4": "lz4", "lz": "lzip",
@@ -47,7 +49,7 @@ def entries(kind: str, data: bytes, budget: Budget) -> Iterator[Entry]:
     if kind in ("zip", "ooxml", "jar", "odf") and (before := _zip_before(data)):
         yield Entry("(the archive before the archive)", before)
     try:
-        with _opened(kind, data) as archive:
+        with _opened(kind, data, budget.passwords) as archive:
             for entry in archive:
                 if not entry.isdir:
                     budget.member()
@@ -57,18 +59,21 @@ def entries(kind: str, data: bytes, budget: Budget) -> Iterator[Entry]:
 
 
 @contextmanager
-def _opened(kind: str, data: bytes) -> Iterator[ArchiveRead]:
+def _opened(kind: str, data: bytes, passwords: tuple[str, ...]) -> Iterator[ArchiveRead]:
     first, *others = _FORMATS[kind]
     with new_archive_read(first, _PACKED.get(kind, "none")) as archive:
         for name in others:
             ffi.get_read_format_function(name)(archive)
+        for password in passwords:
+            ffi.read_add_passphrase(archive, password.encode())
         ffi.read_open_memory(archive, data, len(data))
         yield ArchiveRead(archive)
 
 
 def _entry(entry: ArchiveEntry, archive_format: bytes | None, budget: Budget) -> Entry:
     name = "" if archive_format == b"raw" else entry.pathname or ""
-    if _is_encrypted(entry._entry_p) > 0:
+    encrypted = _is_encrypted(entry._entry_p) > 0
+    if encrypted and not budget.passwords:
         return Entry(name, b"", ENCRYPTED)
     pieces: list[bytes] = []
     try:
@@ -76,8 +81,8 @@ def _entry(entry: ArchiveEntry, archive_format: bytes | None, budget: Budget) ->
             budget.spend(len(piece))
             pieces.append(piece)
     except ArchiveError as error:
-        return Entry(name, b"".join(pieces), _problem(error))
-    return Entry(name, b"".join(pieces))
+        return Entry(name, b"".join(pieces), ENCRYPTED if encrypted else _problem(error))
+    return Entry(name, b"".join(pieces), within=UNLOCKED if encrypted else "")
 
 
 def _problem(error: ArchiveError) -> str:

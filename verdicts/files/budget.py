@@ -27,8 +27,9 @@ class Exceeded(Exception):
 class Budget:
     """What is left of the limits."""
 
-    def __init__(self, limits: Limits, size: int) -> None:
-        """`size`: bytes of the outermost file."""
+    def __init__(self, limits: Limits, size: int, passwords: tuple[str, ...] = ()) -> None:
+        """`size`: bytes of the outermost file. `passwords` to try on what is encrypted."""
+        self.passwords = passwords
         self.limits = limits
         self.size = size
         self._members = limits.members

@@ -15,6 +15,8 @@ class File(NamedTuple):
     """Its Content-Type, "application/pdf"."""
     blocked: tuple[str, ...]
     """Kinds and suffixes that nobody shall get."""
+    passwords: tuple[str, ...] = ()
+    """To try on encrypted archives."""
 
 
 class Report(NamedTuple):

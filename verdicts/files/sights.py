@@ -20,6 +20,7 @@ SEVERITIES = {
     "REVERSED_NAME": Severity.SUSPICIOUS,
     "ODD_NAME": Severity.SUSPICIOUS,
     "ENCRYPTED": Severity.SUSPICIOUS,
+    "PASSWORD_IN_MAIL": Severity.SUSPICIOUS,  # it was encrypted, and a word of the message opens it
     "LISTED_HASH": Severity.MALICIOUS,
     "MACRO": Severity.NOTE,
     "MACRO_AUTOMATIC": Severity.MALICIOUS,
