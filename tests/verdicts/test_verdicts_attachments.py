@@ -6,6 +6,7 @@ import io
 import os
 import warnings
 
+import hostile_work
 import pytest
 from compound import compound, macros, package
 from hostile_files import (
@@ -278,10 +279,12 @@ async def test_a_password_in_the_message_opens_it(engine, tmp_path, method):
 
 
 def test_words_that_may_be_passwords():
-    assert "Inf3cted!" in candidates(["<p>Passwort: <b>Inf3cted!</b></p>"])
-    assert "1234" in candidates(["PIN = 1234."])
-    assert candidates(["Good morning, here is the report."]) == ()
-    assert len(candidates(["password " + " ".join(map(str, range(1_000, 2_000)))] * 100)) <= 20
+    assert "Inf3cted!" in candidates("<p>Passwort: <b>Inf3cted!</b></p>")
+    assert "1234" in candidates("PIN = 1234.")
+    assert candidates("Good morning, here is the report.") == ()
+    assert (
+        len(candidates("password x y1 z12 a123\n\n" * 100 + "".join(f"pin {n}\n\n" for n in range(1_000, 2_000)))) <= 20
+    )
 
 
 @pytest.mark.parametrize(
@@ -304,7 +307,7 @@ async def test_what_takes_too_long_is_killed_and_the_relay_goes_on(engine, monke
     attachments = engine(seconds=0.5)
     await attachments.judge(mail(("a.txt", b"x")))
     with monkeypatch.context() as patch:
-        patch.setattr("verdicts.engines.attachments._INSPECT", "hostile_work:hang_on")
+        patch.setattr("verdicts.engines.attachments._INSPECT", f"hostile_work:{hostile_work.hang_on.__name__}")
         task = asyncio.create_task(unscanned(attachments, mail(("b.txt", b"x"))))
         turns = 0
         while not task.done():

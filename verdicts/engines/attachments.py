@@ -16,7 +16,7 @@ from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, U
 from verdicts.files.budget import Limits
 from verdicts.files.kinds import kind_by_magic
 from verdicts.files.names import BLOCKED
-from verdicts.files.passwords import candidates
+from verdicts.files.passwords import MOST_PASSWORDS, candidates
 from verdicts.files.reports import File, Report, Reports, report_of
 from verdicts.files.sights import SEVERITIES
 from verdicts.hashlist import HashLists
@@ -86,7 +86,7 @@ class Attachments(Engine):
         problems = ["more parts than are read"] if structure.truncated else []
         problems += ["parts that readers take in different ways"] if structure.ambiguous else []
         findings: dict[Finding, None] = {}
-        passwords = _passwords(mail.fields.text("Subject"), structure.parts)
+        passwords = await _passwords(mail.fields.text("Subject"), structure.parts)
         async for report in self._reports_of(structure.parts, passwords):
             findings |= dict.fromkeys(self._findings(report))
             problems += report.problems
@@ -149,10 +149,14 @@ def _severities(others: dict[str, Level]) -> dict[str, Severity]:
     return {name: levels.get(name, usual) for name, usual in SEVERITIES.items() if others.get(name) != "off"}
 
 
-def _passwords(subject: str, parts: Iterable[Part]) -> tuple[str, ...]:
-    """Words of the subject and of the first texts, some microseconds of work each."""
-    texts = (part for part in islice(parts, _TEXT_PARTS) if part.content_type in ("text/plain", "text/html"))
-    return candidates([subject, *(part.decoded(_TEXT_BYTES).decode("utf-8", "replace") for part in texts)])
+async def _passwords(subject: str, parts: Iterable[Part]) -> tuple[str, ...]:
+    """Words of the subject and of the first texts."""
+    found = dict.fromkeys(candidates(subject))
+    texts = (part for part in parts if part.content_type in ("text/plain", "text/html"))
+    for part in islice(texts, _TEXT_PARTS):
+        await asyncio.sleep(0)
+        found |= dict.fromkeys(candidates(part.decoded(_TEXT_BYTES).decode("utf-8", "replace")))
+    return tuple(found)[:MOST_PASSWORDS]
 
 
 def _is_file(part: Part) -> bool:
