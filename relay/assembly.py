@@ -177,7 +177,7 @@ def sealer(settings: Settings, tools: Tools) -> Sealer | None:
     if arc is None:
         return None
     try:
-        from verdicts.authentication import authenticate  # noqa: PLC0415 - the extra "engines" brings what it needs
+        from verdicts.identity.authentication import authenticate  # noqa: PLC0415 - the extra "engines" brings what it needs
 
         key = read_key(arc.private_key)
     except ImportError as error:

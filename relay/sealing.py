@@ -17,13 +17,13 @@ from relay.dressing import Dressed
 from relay.headers import authres
 from relay.headers.arc import BrokenChain, Signer, arrived, seal
 from relay.observe import metrics
-from verdicts.canonical import body_hash
 from verdicts.contract import Tools
 from verdicts.fields import too_many_fields
+from verdicts.identity.canonical import body_hash
 from verdicts.mail import Mail
 
 if TYPE_CHECKING:  # it needs what is installed with the extra "engines" only
-    from verdicts.authentication import Authentication
+    from verdicts.identity.authentication import Authentication
 
 log = structlog.get_logger("sealing")
 

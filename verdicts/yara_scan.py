@@ -10,9 +10,9 @@ import yara_x
 
 from verdicts import outside
 from verdicts.contract import Severity
+from verdicts.files.unpacking import Limits, walk
 from verdicts.parts import Part
 from verdicts.reading import read_structure
-from verdicts.unpacking import Limits, walk
 
 MOST_FOUND = 500
 """Rules that are told of one message."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from verdicts.fields import Fields
 
 if TYPE_CHECKING:  # it needs what is installed with the extra "engines" only
-    from verdicts.authentication import Authentication
+    from verdicts.identity.authentication import Authentication
 
 NAME = "Authentication-Results"
 

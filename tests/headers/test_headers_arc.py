@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from relay.headers import authres
 from relay.headers.arc import BrokenChain, Signer, arrived, read_key, seal
-from verdicts.canonical import body_hash
 from verdicts.fields import Fields
+from verdicts.identity.canonical import body_hash
 from verdicts.kit import BytesContent, letter
 
 NAMES = ("From", "To", "Subject", "Message-ID", "Received-By", "DKIM-Signature")

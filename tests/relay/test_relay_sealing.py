@@ -139,12 +139,12 @@ async def test_who_hangs_up_is_not_kept():
 
 
 def test_who_does_not_seal_needs_no_engines():
-    program = "import sys; sys.modules['verdicts.authentication'] = None; import relay.worker"
+    program = "import sys; sys.modules['verdicts.identity.authentication'] = None; import relay.worker"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
 
 
 def test_who_seals_without_them_is_told(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "verdicts.authentication", None)
+    monkeypatch.setitem(sys.modules, "verdicts.identity.authentication", None)
     table = {"domain": "sealer.example", "selector": "2026", "private_key": tmp_path / "arc.key"}
     settings = Settings.model_validate({"node": {"name": NODE, "state": tmp_path}, "arc": table})
     with pytest.raises(ConfigurationError, match='needs the extra "engines"'):

@@ -6,10 +6,10 @@ import dkim as dkimpy
 import pytest
 from doubles.signing import key, sealed, signed
 
-from verdicts import arc
-from verdicts.arc import Arc
+from verdicts.identity import arc
+from verdicts.identity.arc import Arc
+from verdicts.identity.signatures import SignedMessage
 from verdicts.kit import PretendDns, letter, mail_of
-from verdicts.signatures import SignedMessage
 
 RECORDS = {f"s._domainkey.{domain}.example": [key().record] for domain in ("list", "other", "sender")}
 RESULTS = "dkim=pass header.d=sender.example; dmarc=pass (p=none) header.from=sender.example"

@@ -30,16 +30,16 @@ from pypdf import PdfWriter
 
 from verdicts.contract import Severity, Unscanned
 from verdicts.engines.attachments import Attachments
+from verdicts.files.hashlist import HashLists
 from verdicts.files.names import BLOCKED, suffix, tricks
 from verdicts.files.passwords import candidates
 from verdicts.files.sights import SEVERITIES
-from verdicts.hashlist import HashLists
+from verdicts.files.unpacking import Limits
 from verdicts.kit import assert_contract, letter, mail_of, pretend_tools
-from verdicts.unpacking import Limits
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # oletools calls pyparsing by its old names
-    from verdicts import inspecting
+    from verdicts.files import inspecting
 
 AUTOMATIC = 'Attribute VB_Name = "Module1"\r\nSub AutoOpen()\r\n  Shell "calc.exe"\r\nEnd Sub\r\n'
 SUMS = 'Attribute VB_Name = "Module1"\r\nFunction Total(a, b)\r\n  Total = a + b\r\nEnd Function\r\n'
@@ -419,7 +419,7 @@ async def test_a_list_is_read_once(tmp_path, monkeypatch):
     lists = HashLists([file])
     await asyncio.gather(lists.refresh(), lists.refresh())
     assert lists.named_by("0" * 64) == "list"
-    monkeypatch.setattr("verdicts.hashlist._read", None)
+    monkeypatch.setattr("verdicts.files.hashlist._read", None)
     await lists.refresh()
     assert lists.named_by("1" * 64) == ""
 

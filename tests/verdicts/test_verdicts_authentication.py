@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.dns import Resolver
-from verdicts import authentication
-from verdicts.authentication import authenticate
-from verdicts.author import Author, author_of
 from verdicts.contract import Severity, Unscanned
-from verdicts.dmarc import aligned, organizational
 from verdicts.engines.authentication import AuthenticationEngine
 from verdicts.fields import Fields
+from verdicts.identity import authentication
+from verdicts.identity.authentication import authenticate
+from verdicts.identity.author import Author, author_of
+from verdicts.identity.dmarc import aligned, organizational
+from verdicts.identity.results import Microsoft, microsoft_of
 from verdicts.kit import PretendClock, PretendDns, assert_contract, letter, mail_of, pretend_tools
-from verdicts.results import Microsoft, microsoft_of
 
 KEY = {"s._domainkey.sender.example": [key().record], "s._domainkey.list.example": [key().record]}
 SPF = {"sender.example": ["v=spf1 ip4:192.0.2.1 -all"], "bulk.example": ["v=spf1 ip4:192.0.2.1 -all"]}

@@ -8,8 +8,8 @@ from dkim.canonicalization import Relaxed, Simple
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from verdicts import canonical
-from verdicts.canonical import body_hash, canonical_body, relaxed_header, simple_header
+from verdicts.identity import canonical
+from verdicts.identity.canonical import body_hash, canonical_body, relaxed_header, simple_header
 from verdicts.kit import BytesContent
 
 REFERENCE = {"simple": Simple, "relaxed": Relaxed}

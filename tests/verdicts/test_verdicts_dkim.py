@@ -13,12 +13,12 @@ from doubles.signing import edwards_key, key, signed
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from verdicts import dkim
-from verdicts.canonical import relaxed_header
-from verdicts.keys import read_key
+from verdicts.identity import dkim
+from verdicts.identity.canonical import relaxed_header
+from verdicts.identity.keys import read_key
+from verdicts.identity.signatures import MAX_HEADER, MAX_NAMES, SignedMessage
+from verdicts.identity.tags import Fault, tags
 from verdicts.kit import PretendDns, letter, mail_of
-from verdicts.signatures import MAX_HEADER, MAX_NAMES, SignedMessage
-from verdicts.tags import Fault, tags
 
 LETTER = letter()
 NAME = "s._domainkey.sender.example"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from verdicts.hosts import Host, core, has_known_suffix, read_host, registered, unicode_name
+from verdicts.web.hosts import Host, core, has_known_suffix, read_host, registered, unicode_name
 
 
 @pytest.mark.parametrize(

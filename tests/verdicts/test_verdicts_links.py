@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdicts.kit import MALFORMED, letter, mail_of
-from verdicts.links import Limits, Links, links, links_of
+from verdicts.web.links import Limits, Links, links, links_of
 
 WORST_STEP = 0.05
 

@@ -14,7 +14,6 @@ from pypdf.annotations import Link as PdfLink
 
 from relay.dns import Resolver
 from verdicts.contract import Finding, Severity, Tools, Unscanned
-from verdicts.domainlists import PRESETS, DomainList
 from verdicts.engines.links import TRICKS, LinkEngine
 from verdicts.kit import (
     PretendClock,
@@ -27,7 +26,8 @@ from verdicts.kit import (
     pretend_tools,
 )
 from verdicts.mail import Profile
-from verdicts.pictures import look_into_image, look_into_pdf
+from verdicts.web.domainlists import PRESETS, DomainList
+from verdicts.web.pictures import look_into_image, look_into_pdf
 
 KEY = "s3cretkey"
 ZONES = {

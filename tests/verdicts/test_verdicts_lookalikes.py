@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verdicts.hosts import read_host
-from verdicts.lookalikes import disguised, lookalike, one_edit_apart
+from verdicts.web.hosts import read_host
+from verdicts.web.lookalikes import disguised, lookalike, one_edit_apart
 
 PROTECTED = ("contoso.com", "acme.example", "mail.microsoft.com", "xn--bcher-kva.example")
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verdicts.fields import Fields
-from verdicts.mailboxes import MAX_CHARACTERS, MAX_MAILBOXES, mailboxes, parse
+from verdicts.identity.mailboxes import MAX_CHARACTERS, MAX_MAILBOXES, mailboxes, parse
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verdicts.markup import MAX_VALUE, Kind, Markup, resolved
+from verdicts.web.markup import MAX_VALUE, Kind, Markup, resolved
 
 
 def told(text, size=None):

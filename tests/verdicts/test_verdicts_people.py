@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verdicts.identity.people import People
 from verdicts.mail import Person
-from verdicts.people import People
 
 ANN = Person("Ann Archer", ("ann@acme.example",))
 WIDE = "".join(chr(ord(mark) + 0xFEE0) if mark != " " else mark for mark in "Ann Archer")

@@ -7,9 +7,9 @@ import spf as pyspf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from verdicts import spf
+from verdicts.identity import spf
+from verdicts.identity.spf_record import MAX_RECORD, SyntaxFault, expand, parse
 from verdicts.kit import PretendDns
-from verdicts.spf_record import MAX_RECORD, SyntaxFault, expand, parse
 
 DOWN = OSError("no answer")
 TEXTS = {

@@ -27,8 +27,8 @@ from hostile_files import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from verdicts.files.unpacking import ENCRYPTED, Limits, walk
 from verdicts.kit import letter
-from verdicts.unpacking import ENCRYPTED, Limits, walk
 
 
 def names(data, name="a.bin", **limits):

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verdicts.prose import READABLE, WRITTEN_OUT, Prose
-from verdicts.redirectors import is_shortener, targets
-from verdicts.urls import read_url
+from verdicts.web.prose import READABLE, WRITTEN_OUT, Prose
+from verdicts.web.redirectors import is_shortener, targets
+from verdicts.web.urls import read_url
 
 BASE = read_url("https://base.example/a/b?c=/d")
 

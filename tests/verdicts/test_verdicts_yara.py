@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from verdicts.contract import Finding, Severity, Unscanned
 from verdicts.engines.yara import Yara
+from verdicts.files.unpacking import Limits
 from verdicts.kit import assert_contract, letter, mail_of, pretend_tools
-from verdicts.unpacking import Limits
 from verdicts.yara_rules import _compiled_once, compiled
 from verdicts.yara_scan import _known, scan
 

@@ -14,18 +14,18 @@ from pydantic import Field, field_validator
 
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
 from verdicts.files.budget import Limits
+from verdicts.files.hashlist import HashLists
 from verdicts.files.kinds import kind_by_magic
 from verdicts.files.names import BLOCKED
 from verdicts.files.passwords import MOST_PASSWORDS, candidates
 from verdicts.files.reports import File, Report, Reports, report_of
 from verdicts.files.sights import SEVERITIES
-from verdicts.hashlist import HashLists
 from verdicts.mail import Mail
 from verdicts.parts import Part
 from verdicts.workers import Unfinished, Workers
 
 Level = Literal["off", "note", "suspicious", "spam", "malicious"]
-_INSPECT = "verdicts.inspecting:inspect"  # by name: what it imports has no place in the relay's process
+_INSPECT = "verdicts.files.inspecting:inspect"  # by name: what it imports has no place in the relay's process
 _PIECE_BYTES = 131_072
 _TEXT_PARTS = 5
 _TEXT_BYTES = 20_000
@@ -84,7 +84,6 @@ class Attachments(Engine):
         await self._hashes.refresh()
         structure = await mail.read_structure()
         problems = ["more parts than are read"] if structure.truncated else []
-        problems += ["parts that readers take in different ways"] if structure.ambiguous else []
         findings: dict[Finding, None] = {}
         passwords = await _passwords(mail.fields.text("Subject"), structure.parts)
         async for report in self._reports_of(structure.parts, passwords):

@@ -1,4 +1,4 @@
-"""SPF, DKIM, DMARC and ARC of a message, as they were when Microsoft took it in (see `verdicts/authentication.py`).
+"""SPF, DKIM, DMARC and ARC of a message, as they were when Microsoft took it in (`identity/authentication.py`).
 
 What fails here and passed at Microsoft was altered in between, which Exchange does to some messages: it is told apart,
 and is a note. So is a DMARC failure behind a chain of trusted sealers.
@@ -9,9 +9,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from verdicts.authentication import Authentication, authenticate
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
-from verdicts.dkim import EXPIRED, Signature
+from verdicts.identity.authentication import Authentication, authenticate
+from verdicts.identity.dkim import EXPIRED, Signature
 from verdicts.mail import Mail
 
 Word = Literal["note", "suspicious", "spam", "malicious"]

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from verdicts.authentication import Authentication, authenticate
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
-from verdicts.hosts import registered
+from verdicts.identity.authentication import Authentication, authenticate
+from verdicts.identity.mailboxes import Mailbox, mailboxes
+from verdicts.identity.people import People
 from verdicts.lists import host_of
-from verdicts.lookalikes import lookalike
 from verdicts.mail import Mail, Profile
-from verdicts.mailboxes import Mailbox, mailboxes
 from verdicts.origin import parse_forefront
-from verdicts.people import People
+from verdicts.web.hosts import registered
+from verdicts.web.lookalikes import lookalike
 
 FREE_MAIL = frozenset((
     "aol.com", "gmail.com", "gmx.com", "gmx.de", "gmx.net", "googlemail.com",

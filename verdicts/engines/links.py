@@ -1,6 +1,6 @@
 """Links: lists of bad domains by DNS, own lists, lookalikes of protected domains, and tricks that hide where one leads.
 
-What a link leads to is never fetched. URLs come from the text, the HTML and the subject (`verdicts/links.py`), and by
+What a link leads to is never fetched. URLs come from the text, the HTML and the subject (`web/links.py`), and by
 choice from QR codes in images and from PDF files, which worker processes look into.
 """
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
-from verdicts.domainlists import Code, DomainList
-from verdicts.hosts import read_host
-from verdicts.linkedfiles import LinkedFiles
-from verdicts.linkfiles import Entries, LinkFile
-from verdicts.links import Limits, Link, Links, links, links_of
-from verdicts.lookalikes import disguised, lookalike
-from verdicts.lookups import LookUps
 from verdicts.mail import Mail
-from verdicts.redirectors import is_shortener
+from verdicts.web.domainlists import Code, DomainList
+from verdicts.web.hosts import read_host
+from verdicts.web.linkedfiles import LinkedFiles
+from verdicts.web.linkfiles import Entries, LinkFile
+from verdicts.web.links import Limits, Link, Links, links, links_of
+from verdicts.web.lookalikes import disguised, lookalike
+from verdicts.web.lookups import LookUps
+from verdicts.web.redirectors import is_shortener
 from verdicts.workers import Workers
 
 _TURN = 50  # links looked at in one step

@@ -12,15 +12,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from verdicts.authentication import Authentication, authenticate
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
 from verdicts.decoding import PIECE
-from verdicts.dmarc import aligned
-from verdicts.links import links
+from verdicts.identity.authentication import Authentication, authenticate
+from verdicts.identity.dmarc import aligned
+from verdicts.identity.mailboxes import Mailboxes, mailboxes
 from verdicts.lists import Entry, host_of
 from verdicts.mail import Mail
-from verdicts.mailboxes import Mailboxes, mailboxes
 from verdicts.parts import Part
+from verdicts.web.links import links
 
 _NOT_MICROSOFT = frozenset(("", "operator"))  # networks whose mail may bring evidence that anybody wrote
 _PART_COST = 2_048  # what a part costs besides its bytes, as bytes

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field
 
 from verdicts import outside
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
+from verdicts.files.unpacking import Limits
 from verdicts.mail import Mail
-from verdicts.unpacking import Limits
 from verdicts.workers import Unfinished, Workers
 from verdicts.yara_rules import Rulebook, checked
 from verdicts.yara_scan import scan

@@ -5,10 +5,10 @@ import re
 from typing import NamedTuple
 
 from verdicts.contract import Dns
-from verdicts.dkim import ALTERED
-from verdicts.keys import Key, fetch_keys
-from verdicts.results import passed_author
-from verdicts.signatures import (
+from verdicts.identity.dkim import ALTERED
+from verdicts.identity.keys import Key, fetch_keys
+from verdicts.identity.results import passed_author
+from verdicts.identity.signatures import (
     MAX_FIELD,
     MAX_SIGNED,
     SignedMessage,
@@ -19,8 +19,8 @@ from verdicts.signatures import (
     signed_names,
     unsigned,
 )
-from verdicts.spf import a_label
-from verdicts.tags import Fault, Tags, decoded, number, required
+from verdicts.identity.spf import a_label
+from verdicts.identity.tags import Fault, Tags, decoded, number, required
 
 MAX_INSTANCES = 20
 """Sets of a chain that is looked at; RFC 8617 allows 50, and an honest message has some five."""

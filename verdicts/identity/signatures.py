@@ -5,10 +5,10 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
-from verdicts.canonical import Canonicalization, body_hash, relaxed_header, simple_header
 from verdicts.fields import MAX_FIELDS, too_many_fields
+from verdicts.identity.canonical import Canonicalization, body_hash, relaxed_header, simple_header
+from verdicts.identity.tags import Fault, Tags, compact, tags
 from verdicts.mail import Mail
-from verdicts.tags import Fault, Tags, compact, tags
 
 MAX_FIELD = 16_384
 """Bytes of a signature field, or of any of ARC's."""

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from dmarc import DMARC, Error, Policy
 from publicsuffixlist import PublicSuffixList
 
-from verdicts.author import Author
 from verdicts.contract import Dns
-from verdicts.dkim import Signature
-from verdicts.spf import Spf
+from verdicts.identity.author import Author
+from verdicts.identity.dkim import Signature
+from verdicts.identity.spf import Spf
 
 MAX_RECORD = 4_096
 """Characters of a DMARC record; an honest one has some hundred."""

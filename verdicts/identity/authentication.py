@@ -7,16 +7,16 @@ import asyncio
 from collections.abc import Awaitable
 from typing import NamedTuple, TypeVar
 
-from verdicts import arc, dkim, dmarc, spf
-from verdicts.arc import Arc
-from verdicts.author import Author, author_of
 from verdicts.contract import Dns, Kind, Tools
-from verdicts.dkim import Signature
-from verdicts.dmarc import Dmarc
+from verdicts.identity import arc, dkim, dmarc, spf
+from verdicts.identity.arc import Arc
+from verdicts.identity.author import Author, author_of
+from verdicts.identity.dkim import Signature
+from verdicts.identity.dmarc import Dmarc
+from verdicts.identity.results import Microsoft, microsoft_of
+from verdicts.identity.signatures import SignedMessage
+from verdicts.identity.spf import Spf
 from verdicts.mail import Mail
-from verdicts.results import Microsoft, microsoft_of
-from verdicts.signatures import SignedMessage
-from verdicts.spf import Spf
 
 LOOKUP_SECONDS = 6.0
 """For all look-ups of one message; what is not known then is "temperror" (RFC 7208 section 4.6.4 names 20 s)."""

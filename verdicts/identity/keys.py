@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from verdicts.contract import Dns
-from verdicts.spf import a_label
-from verdicts.tags import Fault, Tags, compact, decoded, tags
+from verdicts.identity.spf import a_label
+from verdicts.identity.tags import Fault, Tags, compact, decoded, tags
 
 MAX_RECORD = 8_192
 """Characters of a key record; a key of 4096 bits has some 800."""

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from verdicts.redirectors import targets
-from verdicts.urls import MAX_URL, Url, read_url
+from verdicts.web.redirectors import targets
+from verdicts.web.urls import MAX_URL, Url, read_url
 
 MAX_NESTING = 5
 """Redirectors behind redirectors that are followed."""

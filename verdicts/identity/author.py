@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from verdicts.fields import Fields
-from verdicts.spf import a_label
+from verdicts.identity.spf import a_label
 
 _MAX_FROM = 8_192  # bytes of a From field; an honest one has under a hundred
 _MAX_ADDRESSES = 20

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from verdicts.hosts import core
-from verdicts.urls import Url
+from verdicts.web.hosts import core
+from verdicts.web.urls import Url
 
 PARAMETERS = {
     "google": ("q", "url", "adurl", "imgurl", "u"),

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from verdicts.parts import Part, Structure
 from verdicts.workers import Unfinished, Workers
 
-_IMAGE = "verdicts.pictures:look_into_image"  # by name: the relay itself has no use for what these import
-_PDF_FILE = "verdicts.pictures:look_into_pdf"
+_IMAGE = "verdicts.web.pictures:look_into_image"  # by name: the relay itself has no use for what these import
+_PDF_FILE = "verdicts.web.pictures:look_into_pdf"
 _LOOKED_AT = 1_024
 _PDF = b"%PDF-"
 """It may stand behind some rubbish (ISO 32000-2, annex I)."""

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from verdicts.canonical import Canonicalization
 from verdicts.contract import Dns
-from verdicts.keys import Key, fetch_keys
-from verdicts.signatures import SignedMessage, check_algorithm, field_tags, forms, signed_names, unsigned
-from verdicts.spf import a_label
-from verdicts.tags import Fault, Tags, compact, decoded, number, required
+from verdicts.identity.canonical import Canonicalization
+from verdicts.identity.keys import Key, fetch_keys
+from verdicts.identity.signatures import SignedMessage, check_algorithm, field_tags, forms, signed_names, unsigned
+from verdicts.identity.spf import a_label
+from verdicts.identity.tags import Fault, Tags, compact, decoded, number, required
 
 MAX_SIGNATURES = 5
 """Signatures that are verified; an honest message has one or two."""

@@ -4,8 +4,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from verdicts.lookalikes import seen_as, skeleton
 from verdicts.mail import Person
+from verdicts.web.lookalikes import seen_as, skeleton
 
 _WORD = re.compile(r"[^\W_]++")
 _INVISIBLE = frozenset(("Cf", "Cc", "Mn", "Me"))  # zero-width and direction marks, controls, marks on letters

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from verdicts.contract import Clock
-from verdicts.urls import Url, read_url
+from verdicts.web.urls import Url, read_url
 
 MAX_FILE_BYTES = 10_000_000
 """Of one file."""

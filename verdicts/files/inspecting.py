@@ -12,7 +12,7 @@ from verdicts.files.archives import UNLOCKED
 from verdicts.files.names import clean, disguises, suffix, tricks
 from verdicts.files.reports import File
 from verdicts.files.sights import Sight
-from verdicts.unpacking import ENCRYPTED, Limits, Member, walk, why
+from verdicts.files.unpacking import ENCRYPTED, Limits, Member, walk, why
 
 _SIGHTS = 100
 _PROBLEMS = 10

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from verdicts.gathering import TURN, Found
-from verdicts.markup import Kind, Markup
-from verdicts.prose import READABLE, WRITTEN_OUT, Prose
-from verdicts.urls import Url, read_url
+from verdicts.web.gathering import TURN, Found
+from verdicts.web.markup import Kind, Markup
+from verdicts.web.prose import READABLE, WRITTEN_OUT, Prose
+from verdicts.web.urls import Url, read_url
 
 _SHOWN = 300  # characters of an anchor's text
 _LEADING = frozenset(

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from verdicts.hosts import MAX_NAME
-from verdicts.urls import Url
+from verdicts.web.hosts import MAX_NAME
+from verdicts.web.urls import Url
 
 _LISTED = ipaddress.ip_network("127.0.0.0/8")
 _ERRORS = ipaddress.ip_network("127.255.255.0/24")

@@ -7,7 +7,7 @@ of the host); the habits of people who make URLs harmless ("hxxp", "[.]"), which
 import re
 from typing import NamedTuple
 
-from verdicts.hosts import Host, has_known_suffix, read_host, registered
+from verdicts.web.hosts import Host, has_known_suffix, read_host, registered
 
 MAX_URL = 8_192
 """Characters of a URL that are looked at."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import idna
 
-from verdicts import spf_record
 from verdicts.contract import Dns, Kind
-from verdicts.spf_record import SyntaxFault, Term
+from verdicts.identity import spf_record
+from verdicts.identity.spf_record import SyntaxFault, Term
 
 MAX_TERMS = 10
 """Terms that cost a look-up, over all records (section 4.6.4)."""

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-from verdicts.hosts import core, registered, unicode_name
+from verdicts.web.hosts import core, registered, unicode_name
 
 _LEAST_SAME = 3
 """Characters of a name that is worth imitating under another top-level domain."""

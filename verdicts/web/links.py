@@ -12,12 +12,12 @@ import codecs
 from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
 
-from verdicts.gathering import DEFAULT, Found, LimitError, Limits, Link, Links
 from verdicts.mail import Mail
-from verdicts.pages import Page
 from verdicts.parameters import words
 from verdicts.parts import Part
-from verdicts.prose import READABLE, Prose
+from verdicts.web.gathering import DEFAULT, Found, LimitError, Limits, Link, Links
+from verdicts.web.pages import Page
+from verdicts.web.prose import READABLE, Prose
 
 __all__ = ("Limits", "Link", "Links", "links", "links_of")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from verdicts.contract import Dns
-from verdicts.domainlists import Code, DomainList
-from verdicts.links import Link
+from verdicts.web.domainlists import Code, DomainList
+from verdicts.web.links import Link
 
 _FAILURES = 3
 """Questions that a list leaves without an answer before it is asked no more about a message."""

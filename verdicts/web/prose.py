@@ -6,7 +6,7 @@ What mail clients turn into links, and what people put right and type: "hxxps://
 import re
 from collections.abc import Iterator
 
-from verdicts.urls import MAX_URL
+from verdicts.web.urls import MAX_URL
 
 _DOT = r"(?:\.|\u3002|\uff0e|[\[({]\s?(?:\.|dot)\s?[\])}])"
 _SCHEME = r"(?i:h(?:tt|xx|\*\*|tx|xt)ps?|f[tx]ps?|wss?|meow|file)(?::|\[:/*\])"

@@ -1,0 +1,1 @@
+"""The links of a message, and where they lead."""
