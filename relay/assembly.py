@@ -238,13 +238,14 @@ async def release(settings: Settings, folder: Folder, entry_id: str, known: Iter
         await toolbox.close()
 
 
-async def judge(settings: Settings, letter: Letter, tenant: Tenant | None) -> Plain:
+async def judge(settings: Settings, letter: Letter, tenant: Tenant | None, history: History | None) -> Plain:
     """What the engines and the policy say of `letter`, as `relay/examine.py` tells it; nothing is counted or logged.
+    Without a `history` every sender is a stranger.
 
     Raises ConfigurationError, Refused.
     """
     smtp, judging = settings.smtp, settings.judging
-    toolbox = Toolbox(Resolver(settings.dns.servers, settings.dns.timeout))
+    toolbox = Toolbox(Resolver(settings.dns.servers, settings.dns.timeout), history)
     panel = Panel(seats(settings, toolbox.tools), judging.deadline, toolbox.tools.clock, rules=options(Rules, judging))
     try:
         return await examine(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config.load import load
 from config.settings import Node, Settings
@@ -25,6 +25,9 @@ from relay.records import queries, tenants
 from relay.records.model import Record
 from relay.records.store import Store
 from relay.tenants.model import Tenant, TenantFile
+
+if TYPE_CHECKING:
+    from relay.records.history import History
 
 Plain = dict[str, Any]
 
@@ -139,15 +142,39 @@ def judge(
     if known and chosen is None:
         raise NotFound(f"no such tenant: {(tenant or '')[:64]!a}")
     letter = examine.Letter(content, sender, tuple(recipients), peer)
-    told = asyncio.run(assembly.judge(settings, letter, chosen))
+    with _earlier_mail(settings, config) as history:
+        told = asyncio.run(assembly.judge(settings, letter, chosen, history))
     if tenant and chosen is None:
         told["notes"].append("no tenants are stored: the default policy decided")
     return told
 
 
+def _has_records(settings: Settings) -> bool:
+    """Whether there is a database; asking one in a file that is not there would make it."""
+    return settings.records.url is not None or (settings.node.state / "sluice.db").exists()
+
+
+@contextmanager
+def _earlier_mail(settings: Settings, config: Path | None) -> "Iterator[History | None]":
+    """What the records know of earlier mail; None when there are none."""
+    if config is None or not _has_records(settings):
+        yield None
+        return
+    from relay.records.history import History  # noqa: PLC0415 - few commands need it
+    from relay.tools import SystemClock  # noqa: PLC0415
+
+    store = Store(settings.records_url)
+    history = History(store, SystemClock())
+    try:
+        yield history
+    finally:
+        history.close()
+        store.close()
+
+
 def _known_tenants(settings: Settings) -> tuple[Tenant, ...]:
     """The stored tenants; none when there is no database yet, which is not made."""
-    if settings.records.url is None and not (settings.node.state / "sluice.db").exists():
+    if not _has_records(settings):
         return ()
     return TenantFile.model_validate({"tenant": checks.stored_documents(settings)}).tenant
 

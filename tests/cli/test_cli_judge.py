@@ -7,6 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from relay.records.model import Record, to_values
+from relay.records.schema import scans
+from relay.records.store import Store
 from verdicts.kit import letter
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*" + "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
@@ -85,6 +88,20 @@ def test_the_tenants_policy_decides(judged, sluice, config, tmp_path):
     assert judged(letter(GTUBE), "--config", config)[1]["action"] == "mark"
     ran = sluice("judge", tmp_path / "letter.eml", "--config", config, "--tenant", "nobody")
     assert (ran.status, ran.out, ran.err) == (1, "", "sluice: no such tenant: 'nobody'\n")
+
+
+def test_earlier_mail_is_known_from_the_records(judged, sluice, config, tmp_path):
+    config.write_text(config.read_text() + '[dns]\nservers = ["127.0.0.1:9"]\n[engines.impersonation]\n')
+    (tmp_path / "tenants.toml").write_text(TENANTS)
+    sluice("tenant", "apply", tmp_path / "tenants.toml", "--config", config)
+    asked = (letter(), "--config", config, "--tenant", "acme")
+    assert "FIRST_CONTACT" in str(judged(*asked)[1]["verdicts"])
+    store = Store(f"sqlite:///{tmp_path / 'state/sluice.db'}")
+    known = Record(id="1", at=1.0, node="n", outcome="delivered", tenant="acme", sender="ann@sender.example")
+    with store.writing() as connection:
+        store.insert_once(connection, scans, [to_values(known)])
+    store.close()
+    assert "FIRST_CONTACT" not in str(judged(*asked)[1]["verdicts"])
 
 
 def test_nothing_is_made(judged, config, tmp_path):
