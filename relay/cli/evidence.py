@@ -6,7 +6,6 @@ from typing import Any
 import typer
 
 from relay.cli import output
-from relay.evidence import weight_of
 
 _TABLES = ("verdicts", "seconds", "explanation", "notes")
 _SEVERITIES = ("note", "suspicious", "spam", "malicious")
@@ -43,6 +42,8 @@ def _decision(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _rows(record: Mapping[str, Any]) -> Iterator[list[object]]:
     """A row for each finding, the decisive and the worst ones of an engine first; one for an engine without any."""
+    from relay.evidence import weight_of  # noqa: PLC0415
+
     decisive = {(one["engine"], one["finding"]) for one in record["explanation"]["because"]}
     for verdict in record["verdicts"]:
         begin = [verdict["engine"], verdict["outcome"], _number(verdict["seconds"])]
