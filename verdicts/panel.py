@@ -144,20 +144,19 @@ class Panel:
             return await self._ask(chair, mail)
 
     async def _ask(self, chair: Chair, mail: Mail) -> Verdict:
-        """One engine's verdict. Raises CancelledError when we cancelled it, and nothing else."""
+        """One engine's verdict. Raises CancelledError when we cancelled it, and KeyboardInterrupt."""
         begun = self._clock.monotonic()
-        outcome, reason = Outcome.ANSWERED, ""
         findings: tuple[Finding, ...] = ()
         try:
-            findings = checked_findings(await chair.engine.judge(mail))
-        except Unscanned as unscanned:
-            outcome, findings, reason = _unscanned(unscanned)
+            outcome, findings, reason = await _answer(chair.engine, mail)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             outcome, reason = Outcome.FAILED, _short(error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an engine raises, it has failed
+        except KeyboardInterrupt:  # the operator's, of `sluice judge`
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever an engine raises, it has failed; PyO3's panics, too
             outcome, reason = Outcome.FAILED, _short(error)
         if findings and not chair.plain:
             findings = chair.weighed(findings)
@@ -217,17 +216,20 @@ def _cut_off(chair: Chair, enough: str, seconds: float) -> Verdict:
     return Verdict(chair.name, Outcome.LATE, seconds=seconds, reason="no answer when all others were done")
 
 
-def _unscanned(unscanned: Unscanned) -> tuple[Outcome, tuple[Finding, ...], str]:
-    """What an engine saw before it gave up, unless that is nonsense."""
+async def _answer(engine: Engine, mail: Mail) -> tuple[Outcome, tuple[Finding, ...], str]:
+    """Outcome, findings and reason. Raises what the engine raises, and what comes of an answer that is nonsense."""
     try:
+        return Outcome.ANSWERED, checked_findings(await engine.judge(mail)), ""
+    except Unscanned as unscanned:
         return Outcome.UNSCANNED, checked_findings(unscanned.findings), _cut(unscanned.reason)
-    except (TypeError, ValueError) as error:
-        return Outcome.FAILED, (), _short(error)
 
 
 def _short(error: BaseException) -> str:
     """The class and the first line of an error, for the record."""
-    return _cut(f"{type(error).__name__}: {error}".removesuffix(": "))
+    try:
+        return _cut(f"{type(error).__name__}: {error}".removesuffix(": "))
+    except Exception:  # noqa: BLE001 - its text is the engine's work, too
+        return type(error).__name__
 
 
 def _cut(text: str) -> str:

@@ -65,6 +65,24 @@ async def test_without_engines():
     await panel().close()
 
 
+class Panic(BaseException):
+    """As PyO3 makes one of a library's panic in Rust."""
+
+
+class Wordless(Exception):
+    """Has no text to tell."""
+
+    def __str__(self):
+        raise ValueError
+
+
+def empty_handed():
+    """An `Unscanned` whose author forgot what belongs to it."""
+    unscanned = Unscanned("x")
+    del unscanned.findings
+    return unscanned
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -72,6 +90,10 @@ async def test_without_engines():
         (KeyError(), "KeyError"),
         (AssertionError("x" * 900), "AssertionError: " + "x" * 184),
         (SystemExit(3), "SystemExit: 3"),
+        (Panic("index out of bounds"), "Panic: index out of bounds"),
+        (BaseExceptionGroup("two", [Panic()]), "BaseExceptionGroup: two (1 sub-exception)"),
+        (Wordless(), "Wordless"),
+        (empty_handed(), "AttributeError: 'Unscanned' object has no attribute 'findings'"),
         (asyncio.CancelledError(), "CancelledError"),
         (TimeoutError(), "TimeoutError"),
         (None, "TypeError: 'NoneType' object is not iterable"),
