@@ -1,4 +1,6 @@
+import tomllib
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,14 @@ from verdicts.kit import pretend_tools
 
 def test_the_engines_of_this_distribution_are_there():
     assert {"clamav", "rspamd", "testpatterns"} <= set(registry.available())
+
+
+def test_every_engine_here_has_its_entry_point():
+    """Without one it could not be switched on; by the file, as what is installed may be older."""
+    root = Path(registry.__file__).parents[1]
+    points = tomllib.loads((root / "pyproject.toml").read_text())["project"]["entry-points"]["sluice.engines"]
+    modules = {f"verdicts.engines.{file.stem}" for file in (root / "verdicts" / "engines").glob("*.py")}
+    assert {point.partition(":")[0] for point in points.values()} == modules - {"verdicts.engines.__init__"}
 
 
 def test_without_tables_the_test_patterns_run():
