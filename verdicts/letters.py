@@ -93,6 +93,8 @@ MALFORMED: Mapping[str, bytes] = {
     "many parts": b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--x\r\n\r\n\r\n" * 5_000,
     "bad base64": b"Content-Transfer-Encoding: base64\r\n\r\n=A=\xff!A==B" + b"=" * 1_000,
     "bad quoted-printable": b"Content-Transfer-Encoding: quoted-printable\r\n\r\n=\r=G=\n=4",
+    "encoded nothing": b"Content-Type: image/png; name=a\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\n"
+    + b" \r\n" * 400_000,
     "bad charset": b"Content-Type: text/plain; charset=\xff; name*=no'such'%zz\r\nSubject: =?no?q?=?=\r\n\r\nbody",
     "bad report": b"X-Forefront-Antispam-Report: CIP:999.1.1.1;SCL:x;H:\x00;;:;PTR\r\n\r\nbody",
 }

@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import binascii
 import email
@@ -389,3 +390,14 @@ def test_a_reading_that_is_given_up_is_no_garbage_to_be_looked_for():
     gone = weakref.ref(one)
     del one
     assert gone() is None
+
+
+async def test_the_beginning_is_what_decoded_says_in_turns():
+    body = lines("Content-Transfer-Encoding: base64", "") + b"=\r\n" * 400_000 + b"QUJDREVG"
+    (part,) = read_parts(body)
+    assert [await part.beginning(limit) for limit in (1, 4, 100)] == [b"A", b"ABCD", b"ABCDEF"]
+    reading, turns = asyncio.create_task(part.beginning(1)), 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > len(body) // decoding.PIECE

@@ -27,6 +27,7 @@ from verdicts.workers import Unfinished, Workers
 Level = Literal["off", "note", "suspicious", "spam", "malicious"]
 _INSPECT = "verdicts.files.inspecting:inspect"  # by name: what it imports has no place in the relay's process
 _PIECE_BYTES = 131_072
+_MAGIC_BYTES = 40_000  # an ISO image's stand that late
 _TEXT_PARTS = 5
 _TEXT_BYTES = 20_000
 
@@ -101,7 +102,7 @@ class Attachments(Engine):
         left, count = self._options.seconds, 0
         for part in parts:
             await asyncio.sleep(0)
-            if not _is_file(part):
+            if not await _is_file(part):
                 continue
             count += 1
             if count > self._options.files or left <= 0:
@@ -154,13 +155,13 @@ async def _passwords(subject: str, parts: Iterable[Part]) -> tuple[str, ...]:
     texts = (part for part in parts if part.content_type in ("text/plain", "text/html"))
     for part in islice(texts, _TEXT_PARTS):
         await asyncio.sleep(0)
-        found |= dict.fromkeys(candidates(part.decoded(_TEXT_BYTES).decode("utf-8", "replace")))
+        found |= dict.fromkeys(candidates((await part.beginning(_TEXT_BYTES)).decode("utf-8", "replace")))
     return tuple(found)[:MOST_PASSWORDS]
 
 
-def _is_file(part: Part) -> bool:
+async def _is_file(part: Part) -> bool:
     """Text without a name is for reading, unless it is no text, or said to be attached (RFC 2183 section 2)."""
-    first = next((piece for piece in part.decoded_pieces() if piece), b"")
+    first = await part.beginning(_MAGIC_BYTES)
     if part.filename or part.content_type not in ("text/plain", "text/html"):
         return bool(first)
     attached = part.fields.text("Content-Disposition").lstrip().lower().startswith("attachment")
@@ -178,7 +179,7 @@ async def _pieces(part: Part) -> list[bytes]:
         if size >= _PIECE_BYTES:
             pieces.append(b"".join(small))
             small, size = [], 0
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
     return [*pieces, b"".join(small)] if size else pieces
 
 

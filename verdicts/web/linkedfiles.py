@@ -35,7 +35,7 @@ class LinkedFiles:
         files = 0
         for part in structure.parts:
             await asyncio.sleep(0)
-            kind = "" if part.content_type.startswith("text/") else self._kind(part.decoded(_LOOKED_AT))
+            kind = "" if part.content_type.startswith("text/") else self._kind(await part.beginning(_LOOKED_AT))
             files += bool(kind)
             if files > self._most:
                 found.unread.append(f"it has more images and PDF files than {self._most}")
