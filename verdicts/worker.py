@@ -72,7 +72,14 @@ def _confine(memory: int, parent: int) -> None:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
     ):
-        resource.setrlimit(limit, (value, value))
+        _limit(limit, value)
+
+
+def _limit(what: int, value: int) -> None:
+    """No looser than our parent is held, as only root may loosen that."""
+    hardest = resource.getrlimit(what)[1]
+    tighter = value if hardest == resource.RLIM_INFINITY else min(value, hardest)
+    resource.setrlimit(what, (tighter, tighter))
 
 
 def _read(stream: BufferedReader, size: int) -> bytes:

@@ -67,6 +67,7 @@ class Workers:
         OSError when no process can be started.
         """
         call = _Call(function, arguments, seconds)
+        self._bury()
         async with self._turns:
             worker = self._free()
             try:
@@ -115,10 +116,16 @@ class Workers:
         Only who uses its socket may call this.
         """
         worker.kill()
-        self._killed = [process for process in (*self._killed, worker.process) if process.poll() is None]
+        self._killed.append(worker.process)
+        self._bury()
         self._alive.discard(worker)
         if worker in self._idle:
             self._idle.remove(worker)
+
+    def _bury(self) -> None:
+        """Ask the system whether those that were killed are gone: until then they are zombies."""
+        if self._killed:
+            self._killed = [process for process in self._killed if process.poll() is None]
 
 
 class _Call:

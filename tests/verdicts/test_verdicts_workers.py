@@ -55,6 +55,42 @@ async def test_it_runs_in_another_process_that_is_used_again():
     await gone(pid)
 
 
+UNDER_A_LIMIT = """
+import asyncio, resource
+from hostile_work import open_files
+from verdicts.workers import Workers
+
+async def main():
+    workers = Workers(1, 400_000_000)
+    try:
+        await workers.run(open_files, seconds=10)
+    except RuntimeError as error:
+        print(error)
+    await workers.close()
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+asyncio.run(main())
+"""
+
+
+def test_the_relay_may_be_held_tighter_than_its_workers():
+    """They keep its limits then, which they may not loosen, instead of ending."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", UNDER_A_LIMIT]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    assert "Too many open files" in ran.stdout, ran.stderr
+
+
+async def test_who_was_killed_is_no_zombie_for_long():
+    async with workers() as some:
+        pid = await some.run(hostile_work.who, seconds=10)
+        with pytest.raises(Unfinished, match="took more than"):
+            await some.run(hostile_work.hang, seconds=0.1)
+        await gone(pid)
+        await some.run(hostile_work.who, seconds=10)
+        assert not Path(f"/proc/{pid}").exists()
+
+
 async def test_large_arguments_go_in_pieces():
     data = bytearray(48_000_000)
     async with workers() as some:
