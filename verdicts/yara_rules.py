@@ -11,6 +11,7 @@ import hashlib
 import io
 import logging
 import os
+import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,7 @@ VARIABLES: dict[str, str | int] = {"sender": "", "recipients": 0, "tenant": "", 
 """What conditions may use, and its value where nothing is known; `recipients` is their number, `extension` ".exe"."""
 _LOOK_SECONDS = 5.0
 _COMPILE_SECONDS = 300.0
+_FEW_BYTES = 10_000  # of rules, which take 40 ms: less than to start a process
 _MOST_WEIGHT = 1_000
 _PROGRAM = "from verdicts.yara_rules import main; main()"
 
@@ -133,27 +135,50 @@ def _state(file: Path) -> tuple[object, ...]:
 
 @functools.lru_cache(maxsize=4)
 def _compiled_once(folders: tuple[str, ...], state: object) -> bytes:  # noqa: ARG001 - the state is for the cache
-    return compiled(folders)
+    """Many rules by another process: a reload has them compiled in a thread, while mail goes on."""
+    if sum(file.stat().st_size for folder in folders for file in _files(folder)) < _FEW_BYTES:
+        return compiled(folders)
+    try:
+        done = subprocess.run(  # noqa: S603 - our own program
+            _command(folders), env=_environment(), capture_output=True, check=False, timeout=_COMPILE_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise _too_slow() from None
+    return _outcome(done.returncode, done.stdout, done.stderr)
 
 
 async def _compiled_apart(folders: Sequence[str]) -> bytes:
     """As `compiled`, by another process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-c", _PROGRAM, *folders, env=environment, stdout=PIPE, stderr=PIPE
-    )
+    process = await asyncio.create_subprocess_exec(*_command(folders), env=_environment(), stdout=PIPE, stderr=PIPE)
     try:
         async with asyncio.timeout(_COMPILE_SECONDS):
             rules, complaint = await process.communicate()
     except TimeoutError:
-        raise ValueError(f"to compile them takes more than {_COMPILE_SECONDS:g} seconds") from None
+        raise _too_slow() from None
     finally:
         if process.returncode is None:
             process.kill()
             await process.communicate()
-    if process.returncode:
+    return _outcome(process.returncode, rules, complaint)
+
+
+def _command(folders: Iterable[str]) -> list[str]:
+    return [sys.executable, "-P", "-c", _PROGRAM, *folders]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def _too_slow() -> ValueError:
+    return ValueError(f"to compile them takes more than {_COMPILE_SECONDS:g} seconds")
+
+
+def _outcome(code: int | None, rules: bytes, complaint: bytes) -> bytes:
+    """The rules, when the compiler says that all went well. Raises ValueError."""
+    if code:
         last = outside.clean(complaint.decode("utf-8", "replace").strip().rpartition("\n")[2])
-        raise ValueError(last or f"their compiler ended with {process.returncode}")
+        raise ValueError(last or f"their compiler ended with {code}")
     return rules
 
 

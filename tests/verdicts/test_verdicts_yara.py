@@ -324,6 +324,26 @@ async def test_changed_rules_are_compiled_by_another_process(make, folder, monke
     assert [finding.name for finding in await judged(engine, letter(TEXT))] == ["Other"]
 
 
+async def test_many_rules_are_compiled_by_another_process_from_the_first(make, folder, monkeypatch):
+    (folder / "a.yar").write_text("".join(rule(f"Other{number}") for number in range(300)))
+    monkeypatch.setattr("verdicts.yara_rules.compiled", None)
+    assert len(await judged(make(), letter(TEXT))) == 300
+
+
+def test_a_mistake_in_many_rules_is_told_as_one_in_few(folder):
+    (folder / "a.yar").write_text("".join(rule(f"Other{number}") for number in range(300)) + "rule")
+    with pytest.raises(ValidationError, match=r"a\.yar:\d+: syntax error"):
+        Yara.Options(rules=[str(folder)])
+
+
+def test_a_compiler_that_hangs_is_a_mistake(folder, monkeypatch):
+    (folder / "a.yar").write_text("".join(rule(f"Other{number}") for number in range(300)))
+    monkeypatch.setattr("verdicts.yara_rules._PROGRAM", "import time; time.sleep(1000)")
+    monkeypatch.setattr("verdicts.yara_rules._COMPILE_SECONDS", 0.1)
+    with pytest.raises(ValidationError, match=r"takes more than 0\.1 seconds"):
+        Yara.Options(rules=[str(folder)])
+
+
 async def test_it_keeps_the_contract(make):
     engine = make()
     assert await judged(engine, letter()) == []  # its process is there
