@@ -5,6 +5,7 @@ is read as POSIX describes it, under the names that readers know it by.
 """
 
 import binascii
+import re
 from collections.abc import Iterator
 
 from verdicts.fields import Source
@@ -14,6 +15,7 @@ UUENCODE = ("x-uuencode", "uuencode", "x-uue", "uue")
 ENCODINGS = ("base64", "quoted-printable", *UUENCODE)
 """Those that change the bytes."""
 
+_PADDED = re.compile(rb"=[ \t]++\r?\n")  # a soft line break; white space behind it counts for nothing (section 6.7)
 _UU_PIECE = 4_096  # decoded line by line, and a line may be empty
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET + b"="))
@@ -66,7 +68,7 @@ def _quoted_printable(source: Source, start: int, end: int) -> Iterator[bytes]:
         piece = bytes(source[start : min(start + PIECE, end)])
         if start + len(piece) < end:
             piece = piece[: _cut(piece)]
-        yield binascii.a2b_qp(piece)
+        yield binascii.a2b_qp(_PADDED.sub(b"=\n", piece))
         start += len(piece)
 
 

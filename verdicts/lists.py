@@ -2,6 +2,7 @@
 
 import ipaddress
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
@@ -94,9 +95,9 @@ def host_of(name: str) -> str:
 
 
 def path_of(path: str) -> str:
-    """A link's path as it is compared: unquoted, without query, fragment, and slash at the end."""
+    """A link's path as it is compared: unquoted, without query, fragment, double slashes, and slash at the end."""
     path = path[:_LONGEST_PATH].partition("?")[0].partition("#")[0]
-    return unquote(path).rstrip("/")
+    return re.sub("/{2,}", "/", unquote(path)).rstrip("/")
 
 
 def _hosts(host: str) -> Iterator[str]:

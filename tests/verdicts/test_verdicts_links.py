@@ -38,6 +38,15 @@ async def hosts(mail, **limits):
         ("<img srcset='//one.example/a 1x, //two.example/b 2x'>", ["one.example", "two.example"]),
         ("<svg><a xlink:href='//evil.example'>x</a></svg>", ["evil.example"]),
         ("<!--[if mso]><a href='https://evil.example/'>x</a><![endif]-->", ["evil.example"]),
+        ("<!--[if mso]><a href='h&#116;tps://evil.example/'>x</a><![endif]-->", ["evil.example"]),
+        ("<!--[if mso]><a href='//evil.example/'>x</a><![endif]-->", ["evil.example"]),
+        ("<!-- <a x=' --><!--[if mso]><script>--><!--[if mso]><a href='//evil.example'>x", ["evil.example"]),
+        ("<a href=//a.example><!-- <a href=//b.example><!-- <a href=//c.example> -->", ["a.example", "b.example"]),
+        ("<noembed><a href='h&#116;tps://evil.example/'>x</a></noembed>", ["evil.example"]),
+        ("<a href='ms-word:ofe|u|h&#116;tps://evil.example/x.docm'>x</a>", ["evil.example"]),
+        ("<a onclick='location=&quot;h&#116;tps://evil.example&quot;'>x</a>", ["evil.example"]),
+        ("<meta http-equiv=refresh content='0;//evil.example/'>", ["evil.example"]),
+        ("<a href='https://evil.example:00000000443/'>x</a>", ["evil.example"]),
         ("<script>location = 'https://evil.example/'</script>", ["evil.example"]),
         ("<style>a { background: url(https://evil.example/) }</style>", ["evil.example"]),
         ("<a href='x' title='<b' https://evil.example/", ["evil.example"]),
@@ -51,6 +60,16 @@ async def hosts(mail, **limits):
 async def test_links_of_html(html, found):
     seen = await hosts(page(html))
     assert list(dict.fromkeys(seen)) == list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize("size", [1, 4_090, 4_096])
+async def test_a_reference_that_is_cut_is_whole(size):
+    assert await hosts(page("x" * size + "<!-- " + "h&#116;&#116;ps://evil.example/ -->")) == ["evil.example"]
+
+
+async def test_a_soft_line_break_may_have_white_space_behind_it():
+    head = b"Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    assert await hosts(mail_of(head + b"<a href=3D'https://ev= \t\r\nil.example/'>x</a>")) == ["evil.example"]
 
 
 @pytest.mark.parametrize(

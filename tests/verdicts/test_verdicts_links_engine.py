@@ -279,7 +279,7 @@ async def test_lookalikes():
 async def test_own_lists(tmp_path):
     block, allow = tmp_path / "block", tmp_path / "allow"
     block.write_text("# ours\nevil.example  # since May\n\nhttps://drive.example/d/1\n192.0.2.1\n")
-    allow.write_text("good.evil.example\n")
+    allow.write_text("good.evil.example\nhttps://evil.example/good/\n")
     options = {"block": block, "allow": allow}
     for text, blocked in {
         "http://evil.example/": True,
@@ -288,6 +288,10 @@ async def test_own_lists(tmp_path):
         "http://good.evil.example/": False,
         "http://drive.example/d/1?x": True,
         "http://drive.example/d/2": False,
+        "http://drive.example//x/../%64/%31": True,
+        "http://evil.example/good/x": False,
+        "http://evil.example/good/../x": True,
+        "http://evil.example/good/%2E%2e/x": True,
         "http://www.drive.example/d/1": False,
         "http://0xc0000201/": True,
         "https://www.google.com/url?q=http://evil.example": True,

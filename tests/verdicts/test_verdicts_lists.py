@@ -44,6 +44,7 @@ def test_senders(address, found):
         ("shared.example", "/a/b", ["shared.example/a/b"]),
         ("shared.example", "/a/b/", ["shared.example/a/b"]),
         ("shared.example", "/%61/b/c?d#e", ["shared.example/a/b"]),
+        ("shared.example", "//a///b", ["shared.example/a/b"]),
         ("shared.example", "/a/bc", []),
         ("shared.example", "/a", []),
         ("x.below.example", "/p/q", [".below.example", ".below.example/p"]),

@@ -12,8 +12,9 @@ def told(text, size=None):
     markup, events = Markup(), []
     pieces = [text[at : at + size] for at in range(0, len(text), size)] if size else [text]
     for event in [event for piece in pieces for event in markup.feed(piece)] + list(markup.feed("", over=True)):
-        if event[0] is Kind.TEXT and events and events[-1][0] is Kind.TEXT:
-            events[-1] = Kind.TEXT, "", events[-1][2] + event[2]
+        begins = event[0] is Kind.COMMENT and not event[2]
+        if event[0] in (Kind.TEXT, Kind.COMMENT) and events and events[-1][0] is event[0] and not begins:
+            events[-1] = event[0], "", events[-1][2] + event[2]
         else:
             events.append(event)
     return events

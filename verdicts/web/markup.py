@@ -41,6 +41,7 @@ class Kind(Enum):
     CLOSE = 3
     ATTRIBUTE = 4
     END = 5  # of a tag: all its attributes were told
+    COMMENT = 6  # it begins where the text is empty; then pieces of what stands in it, as it is written
 
 
 Event = tuple[Kind, str, str]
@@ -77,17 +78,12 @@ class Markup:
 
     def _in_text(self) -> Event | None:
         mark = _MARK.search(self._text, self._at)
-        end = mark.start() if mark else self._whole_references()
+        end = mark.start() if mark else len(self._text) if self._over else uncut(self._text, self._at)
         if end > self._at:
             return self._text_to(end)
         if mark is None or (len(self._text) - end < len("<!-->") and not self._over):
             return None
         return self._opened(end)
-
-    def _whole_references(self) -> int:
-        """Where text may be cut without cutting a reference."""
-        cut = -1 if self._over else self._text.rfind("&", max(self._at, len(self._text) - _REFERENCE))
-        return len(self._text) if cut < 0 else cut
 
     def _text_to(self, end: int) -> Event:
         begun, self._at = self._at, end
@@ -100,7 +96,7 @@ class Markup:
             assert begin
             self._at = begin.end()
             self._mode = Markup._in_text if begin[0].endswith(">") else Markup._in_comment
-            return None
+            return Kind.COMMENT, "", ""
         tag = _TAG.match(self._text, at)
         if tag is None:
             self._at, self._mode = min(at + 2, len(self._text)), Markup._in_declaration
@@ -118,20 +114,24 @@ class Markup:
         if end >= 0:
             self._mode = Markup._in_text
 
-    def _in_comment(self) -> None:
-        self._skip_to(_COMMENT_END, len("--!"), behind=True)
+    def _in_comment(self) -> Event | None:
+        begun = self._at
+        end = self._skip_to(_COMMENT_END, len("--!"), behind=True)
+        text = self._text[begun:end]
+        return (Kind.COMMENT, "", text) if text else None
 
     def _in_raw(self) -> None:
         assert self._raw_end
         self._skip_to(self._raw_end, _LONGEST_END, behind=False)
 
-    def _skip_to(self, pattern: re.Pattern[str], held: int, behind: bool) -> None:
-        """On to what `pattern` finds; `held`: characters that may be the beginning of it."""
+    def _skip_to(self, pattern: re.Pattern[str], held: int, behind: bool) -> int:
+        """On to what `pattern` finds; `held`: characters that may be the beginning of it. How far it was skipped."""
         end = pattern.search(self._text, self._at)
         if end:
             self._at, self._mode = end.end() if behind else end.start(), Markup._in_text
-        else:
-            self._at = len(self._text) if self._over else max(self._at, len(self._text) - held)
+            return end.start()
+        self._at = len(self._text) if self._over else max(self._at, len(self._text) - held)
+        return self._at
 
     def _in_tag(self) -> Event | None:
         whole = _WHOLE.match(self._text, self._at)
@@ -188,6 +188,12 @@ class Markup:
         self._value.clear()
         self._mode = Markup._in_tag
         return Kind.ATTRIBUTE, self._name, resolved(value)
+
+
+def uncut(text: str, start: int = 0) -> int:
+    """Where `text` may be cut without cutting a reference, at `start` or behind it."""
+    cut = text.rfind("&", max(start, len(text) - _REFERENCE))
+    return len(text) if cut < 0 else cut
 
 
 def resolved(text: str) -> str:

@@ -1,9 +1,10 @@
 """The links of HTML: attributes that lead somewhere, what people see, and what is written out anywhere else."""
 
+import re
 from collections.abc import Iterator
 
 from verdicts.web.gathering import TURN, Found
-from verdicts.web.markup import Kind, Markup
+from verdicts.web.markup import Kind, Markup, resolved, uncut
 from verdicts.web.prose import READABLE, WRITTEN_OUT, Prose
 from verdicts.web.urls import Url, read_url
 
@@ -14,6 +15,7 @@ _LEADING = frozenset(
         "manifest", "originalsrc", "ping", "poster", "src", "srcset", "xlink:href",
     )
 )  # fmt: skip
+_REFRESH = re.compile(r"\s*+[\d.]++\s*+[;,](.*)", re.DOTALL)  # "0;https://...": "url=" may be left out
 _INLINE = frozenset(
     (
         "b", "big", "code", "em", "font", "i", "ins", "mark", "s", "small", "span", "strike", "strong", "sub", "sup",
@@ -25,26 +27,36 @@ _INLINE = frozenset(
 class Page:
     """HTML that comes in pieces.
 
-    It is read twice: by its markup, and for URLs that are written out anywhere: in scripts, comments and broken tags.
+    It is read twice: by its markup, and for URLs that are written out anywhere: in scripts, comments and broken tags,
+    references resolved, as readers differ on what is a comment and what is raw.
     """
 
     def __init__(self, found: Found) -> None:
         self._found = found
         self._anywhere = Prose(WRITTEN_OUT)
+        self._held = ""
         self._seen = _Seen(found)
 
     def feed(self, piece: str, over: bool = False) -> Iterator[None]:
         """Read on; yields when it is others' turn. Raises LimitError."""
-        for text in self._anywhere.feed(piece, over):
-            self._found.add(text, "html")
+        text = self._held + piece
+        end = len(text) if over else uncut(text)
+        self._held = text[end:]
+        for url in self._anywhere.feed(resolved(text[:end]), over):
+            self._found.add(url, "html")
         yield from self._seen.feed(piece, over)
 
 
 class _Seen:
-    """What the markup says: attributes that lead somewhere, and text that claims to."""
+    """What the markup says: attributes that lead somewhere, and text that claims to.
 
-    def __init__(self, found: Found) -> None:
+    What stands in comments is read too, each by itself: Outlook shows the conditional ones ("<!--[if mso]>").
+    """
+
+    def __init__(self, found: Found, *, within_comment: bool = False) -> None:
         self._found = found
+        self._within_comment = within_comment
+        self._comment: _Seen | None = None
         self._markup = Markup()
         self._prose = Prose(READABLE)
         self._visible: list[str] = []
@@ -55,11 +67,15 @@ class _Seen:
 
     def feed(self, piece: str, over: bool) -> Iterator[None]:
         for number, (kind, name, text) in enumerate(self._markup.feed(piece, over)):
-            self._hear(kind, name, text)
+            if kind is Kind.COMMENT:
+                yield from self._commented(text)
+            else:
+                self._hear(kind, name, text)
             if number % TURN == TURN - 1:
                 yield
         if over:
             self._leave()
+            yield from self._commented("")
         for text in self._prose.feed("".join(self._visible), over):
             self._found.add(text, "html")
         self._visible.clear()
@@ -80,10 +96,21 @@ class _Seen:
         if kind is Kind.END and name == "a":
             self._anchor = self._targets
 
+    def _commented(self, text: str) -> Iterator[None]:
+        """A piece of a comment; an empty one in front of the first, and behind all."""
+        if self._within_comment:
+            return
+        if text and self._comment:
+            yield from self._comment.feed(text, over=False)
+        elif not text:
+            over, self._comment = self._comment, _Seen(self._found, within_comment=True)
+            yield from over.feed("", over=True) if over else ()
+
     def _attribute(self, name: str, value: str) -> None:
         if name == "content":
-            _, refreshed, value = value.partition("=")
-            value = value.strip(" '\"") if refreshed else ""
+            refreshed = _REFRESH.match(value)
+            self._found.add(refreshed[1].strip(" '\"") if refreshed else "", "html", self._base)
+            value = value.partition("=")[2].strip(" '\"")
         elif name not in _LEADING:
             return
         if name.endswith("srcset"):

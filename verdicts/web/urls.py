@@ -23,7 +23,8 @@ _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+-]{0,30}):")
 _DEFANGED_SCHEME = re.compile(r"(?i)(?:h(?:xx|\*\*|tx|xt)p|meow)(s?)(?=:|\[)")
 _DEFANGED = re.compile(r"(?i)[\[({]\s?(?:(\.)|dot|(:/*|/+))\s?[\])}]")
 _AUTHORITY = re.compile(r"([/\\]*+)([^/\\?#]*+)")
-_PORT = re.compile(r":\d{0,5}\Z")
+_PORT = re.compile(r":\d*\Z")  # any number of zeros in front of it counts for nothing
+_DOTS = re.compile(r"(?i)/(?:\.|%2e){1,2}(?=/|\Z)")
 
 
 class Url(NamedTuple):
@@ -104,14 +105,32 @@ def _leading(scheme: str, rest: str, tricks: set[str]) -> Url | None:
 
 
 def _url(scheme: str, host: Host, path: str, tricks: set[str]) -> Url:
-    return Url(scheme, host.name, path.replace("\\", "/"), host.address, frozenset(tricks))
+    return Url(scheme, host.name, _walked(path.replace("\\", "/")), host.address, frozenset(tricks))
+
+
+def _walked(path: str) -> str:
+    """A path as browsers ask for it: without the steps "." and ".." (WHATWG URL, section 4.4, path state)."""
+    end = min((at for mark in "?#" if (at := path.find(mark)) >= 0), default=len(path))
+    if not _DOTS.search(path, 0, end):
+        return path
+    *steps, last = path[:end].split("/")[1:]
+    walked: list[str] = []
+    for step in (*steps, last):
+        plain = step.lower().replace("%2e", ".")
+        if plain == "..":
+            del walked[-1:]
+        elif plain != ".":
+            walked.append(step)
+    if last.lower().replace("%2e", ".") in (".", ".."):
+        walked.append("")
+    return f"/{'/'.join(walked)}{path[end:]}"
 
 
 def _relative(base: Url, text: str, tricks: set[str]) -> Url | None:
     if not text or text.startswith("#"):
         return None
     path = text if text[:1] in ("/", "\\") else f"{base.path.partition('?')[0].rpartition('/')[0]}/{text}"
-    return base._replace(path=path[:MAX_URL], tricks=base.tricks | tricks)
+    return base._replace(path=_walked(path[:MAX_URL]), tricks=base.tricks | tricks)
 
 
 def _guessed(text: str, tricks: set[str]) -> Url | None:
