@@ -14,6 +14,7 @@ from relay.policy.model import Policy
 from relay.release import Kept
 from relay.tenants.directory import profile
 from relay.tenants.model import Tenant
+from relay.tenants.proof import prove
 from verdicts.fields import Fields, header_longer_than, too_many_fields
 from verdicts.mail import NOBODY, Envelope, Mail, Recipient, Session
 from verdicts.origin import Origin
@@ -89,6 +90,7 @@ def _mail(letter: Letter, tenant: Tenant | None, limits: Limits, notes: list[str
         tenant.name if tenant else "",
         profile(tenant) if tenant else NOBODY,
         Origin.of(fields)._replace(address=letter.peer) if letter.peer else None,
+        proven=tenant is None or prove(fields, tenant).ok,
     )
 
 

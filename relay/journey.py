@@ -100,7 +100,8 @@ class Journey:
         look_at_header(draft, now.rooms.max_header_bytes)
         tenant = now.route.tenant
         mail = Mail(now.session, now.envelope, draft, tenant.name, now.route.profile)
-        proven = prove(now, mail, tenant)
+        present = prove(now, mail, tenant)
+        mail.proven = now.account.proof == "ok"
         with now.account.stage("judge"):
             judgement = await judge(now.rooms, mail, self._wanted)
         decision = decide(judgement, tenant.policy)
@@ -111,7 +112,7 @@ class Journey:
             raise Refused(WITHHOLDING[decision.action], "policy", decision.rule)
         if decision.action is Action.QUARANTINE:
             return await self._keep(now, mail)
-        return await self._hand_over(now, mail, draft, decision, None if proven else tenant.loop_values[0])
+        return await self._hand_over(now, mail, draft, decision, None if present else tenant.loop_values[0])
 
     async def _keep(self, now: Transaction, mail: Mail) -> Reply:
         """On disk before the 250; the next hop's transaction ends with a reset."""
@@ -129,7 +130,7 @@ class Journey:
         assert now.passage is not None
         spam, observe = decision.action is Action.MARK, decision.would is not None
         dressed = now.rooms.dresser.dress(mail, now.account.id, spam=spam, loop_value=missing_value, observe=observe)
-        if now.rooms.sealer is not None and not observe and now.account.proof == "ok":
+        if now.rooms.sealer is not None and not observe and mail.proven:
             with now.account.stage("seal"):
                 await now.rooms.sealer.seal(mail, dressed, now.account.id)
         with now.account.stage("hand_over"):

@@ -143,7 +143,8 @@ class EngineOptions(BaseModel):
     """Names of the tenants whose mail the engine sees; empty: all of them. Other mail is "skipped"."""
     directions: frozenset[Direction] = Field(frozenset(("incoming", "outgoing", "internal")), min_length=1)
     """Which mail the engine sees; other mail is "skipped". The tenant's own mail has both its envelope sender and its
-    From in the tenant's domains, and did not come from outside by Microsoft's report: it is "internal" when all
+    From in the tenant's domains, proved to come through the tenant's rule, and did not come from outside by Microsoft's
+    report: it is "internal" when all
     recipients are the tenant's too, else "outgoing". All else is "incoming"."""
     min_bytes: int = Field(0, ge=0)
     """Smaller messages are "skipped"."""

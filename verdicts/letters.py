@@ -64,11 +64,12 @@ def mail_of(
     recipients: Iterable[str] = ("bob@acme.example",),
     tenant: str = "acme",
     profile: Profile = NOBODY,
+    proven: bool = True,
 ) -> Mail:
     """`content` as it would come from Exchange Online."""
     peer = Session(id="1", peer="40.107.0.1", helo="eur01.outbound.protection.outlook.com", network="exchange-online")
     envelope = Envelope(sender, tuple(map(Recipient, recipients)))
-    return Mail(session or peer, envelope, BytesContent(content), tenant, profile)
+    return Mail(session or peer, envelope, BytesContent(content), tenant, profile, proven=proven)
 
 
 MALFORMED: Mapping[str, bytes] = {

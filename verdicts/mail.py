@@ -110,7 +110,8 @@ class Mail:
     """Session, Envelope and Content of one message, and lazily whatever is parsed of them."""
 
     __slots__ = (
-        "_fields", "_origin", "_reading", "_structure", "cache", "content", "envelope", "profile", "session", "tenant",
+        "_fields", "_origin", "_reading", "_structure", "cache", "content", "envelope", "profile", "proven", "session",
+        "tenant",
     )  # fmt: skip
 
     def __init__(
@@ -121,6 +122,8 @@ class Mail:
         tenant: str = "",
         profile: Profile = NOBODY,
         origin: Origin | None = None,
+        *,
+        proven: bool = False,
     ) -> None:
         """`origin`: who handed it to Microsoft, where that is known better than by the message's own fields."""
         self.session = session
@@ -128,6 +131,9 @@ class Mail:
         self.content = content
         self.tenant = tenant
         self.profile = profile
+        self.proven = proven
+        """Whether it proved to come through the tenant's own rule. All of Microsoft's customers share its addresses: in
+        other mail anybody may have written what Microsoft is said to have found."""
         self.cache: dict[str, object] = {}
         """For what engines want to compute once and share; keyed by "engine:thing"."""
         self._fields: Fields | None = None

@@ -14,11 +14,13 @@ def direction(mail: Mail) -> Direction:
     """Where the message goes, seen from its tenant.
 
     A sender's address is easily forged, and a forger must not choose which engines see his mail. So it is the tenant's
-    own only when envelope and From both say so, and when Microsoft does not say that it came from outside: "DIR:INB"
-    in X-Forefront-Antispam-Report (Microsoft, "Anti-spam message headers in Microsoft 365"). In doubt it is incoming.
+    own only when it came through the tenant's rule, envelope and From both say so, and Microsoft does not say that it
+    came from outside: "DIR:INB" in X-Forefront-Antispam-Report (Microsoft, "Anti-spam message headers in Microsoft
+    365"). In doubt it is incoming.
     """
     domains = mail.profile.domains
-    if not (_domain(mail.envelope.sender) in domains and _from_domain(mail) in domains) or _from_outside(mail):
+    own = _domain(mail.envelope.sender) in domains and _from_domain(mail) in domains
+    if not (mail.proven and own) or _from_outside(mail):
         return "incoming"
     inside = all(_domain(recipient.address) in domains for recipient in mail.envelope.recipients)
     return "internal" if inside else "outgoing"

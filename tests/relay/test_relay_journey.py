@@ -40,6 +40,7 @@ class Saying(Engine):
         self.free.set()
 
     async def judge(self, mail):
+        self.mail = mail
         self.asked.set()
         await self.free.wait()
         return self.findings
@@ -56,11 +57,12 @@ async def house(tmp_path):
     """A function that makes (journey, rooms, records) for an engine and a next hop; `known`: are there tenants?"""
     closing = []
 
-    def make(engine, hop, *, known=True):
+    def make(engine, hop, *, known=True, proof="require"):
         resolver, clock, tracer = Resolver(["127.0.0.1:9"], 1.0), SystemClock(), Tracer(b"k" * 32, "mx1.relay.example")
         tenant = {
             "name": "acme",
             "loop_values": ["k7Jq2mV9xT4bR8nL"],
+            "proof": proof,
             "domain": [{"name": "acme.example", "next_hop": f"127.0.0.1:{hop.port}", "verified": True}],
         }
         records = deque()
@@ -96,12 +98,23 @@ async def begin(journey, *recipients):
 
 async def test_a_clean_message_is_delivered_and_recorded(house):
     async with NextHop() as hop:
-        journey, _, records = house(Saying(), hop)
+        engine = Saying()
+        journey, _, records = house(engine, hop)
         await begin(journey)
         assert str(await journey.message(Letter(LETTER))) == "250 2.6.0 Queued"
+        assert engine.mail.proven
         (record,) = records
         assert (record.outcome, record.tenant, record.proof) == ("delivered", "acme", "ok")
         assert hop.messages[0].content.endswith(LETTER)
+
+
+async def test_engines_know_what_did_not_come_through_the_tenants_rule(house):
+    async with NextHop() as hop:
+        engine = Saying()
+        journey, _, records = house(engine, hop, proof="log")
+        await begin(journey)
+        assert (await journey.message(Letter(LETTER.replace(b"k7Jq", b"xxxx")))).code == 250
+        assert (records[0].proof, engine.mail.proven) == ("wrong loop value", False)
 
 
 async def test_who_hung_up_while_engines_worked_gets_it_later(house):

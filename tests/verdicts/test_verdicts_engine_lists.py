@@ -103,6 +103,7 @@ async def test_an_authentic_sender_is_allowed():
         ({"dns": PretendDns()}, "not authentic: SPF none"),
         ({"dns": PretendDns({"sender.example": OSError("no answer")})}, "not authentic: SPF temperror"),
         ({"dns": SPF, "session": OPERATOR}, "neither SPF by Microsoft"),
+        ({"dns": SPF, "proven": False}, "neither SPF by Microsoft"),
         ({"dns": SPF, "sender": "x@elsewhere.example"}, "not authentic"),
     ],
 )
@@ -130,14 +131,26 @@ async def test_the_one_author_must_be_the_allowed_sender(author):
     assert [finding for finding in found if finding.allows] == []
 
 
+WHOLE = b"from:subject:content-type:content-transfer-encoding"
+
+
 @pytest.mark.parametrize(
-    ("covers", "added", "passes"), [(False, b"", True), (True, b"", True), (True, b"pills\r\n", False)]
+    ("names", "covers", "added", "above", "passes"),
+    [
+        (WHOLE, False, b"", b"", True),
+        (WHOLE, True, b"", b"", True),
+        (WHOLE, True, b"pills\r\n", b"", False),
+        (WHOLE, False, b"", b"Subject: pills\r\n", False),
+        (WHOLE, False, b"", b"X: pills\r\n", True),
+        (b"from:subject", False, b"", b"", False),
+        (b"from:content-type", False, b"", b"", False),
+    ],
 )
-async def test_a_signature_allows_unless_it_leaves_room_to_add(covers, added, passes):
+async def test_a_signature_allows_unless_it_leaves_room_to_add(names, covers, added, above, passes):
     """By the clock of today, as the signature is from today."""
     dns = PretendDns({"s._domainkey.sender.example": [key().record]})
     tools = dataclasses.replace(pretend_tools(dns=dns), clock=PretendClock(time.time()))
-    message = signed(letter(), include_headers=[b"from"], length=covers) + added
+    message = above + signed(letter(), include_headers=names.split(b":"), length=covers) + added
     known = profile(entry("allow", sender="sender.example"))
     (found,) = await Engine(Engine.Options(), tools).judge(mail_of(message, profile=known, session=OPERATOR))
     assert found.allows is passes

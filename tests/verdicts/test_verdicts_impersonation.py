@@ -82,11 +82,18 @@ async def test_without_an_answer_of_dns_nothing_is_said_against_the_sender():
     assert (found.name, found.severity) == ("OWN_DOMAIN_UNPROVED", Severity.NOTE)
 
 
+async def test_the_silence_of_a_strangers_dns_is_no_excuse():
+    (found,) = await judge("Boss <boss@acme.example>", dns=PretendDns({"sender.example": OSError("no answer")}))
+    assert (found.name, found.severity) == ("OWN_DOMAIN_UNPROVED", Severity.SUSPICIOUS)
+
+
 async def test_what_microsoft_says_comes_from_inside_needs_no_proof():
     inside = ("X-Forefront-Antispam-Report", "CIP:255.255.255.255;DIR:INT;")
     engine = Impersonation(Impersonation.Options(), pretend_tools(history=WELL_KNOWN))
     message = letter(headers=[inside]).replace(b"ann@sender.example>", b"ann@acme.example>")
     assert await engine.judge(mail_of(message, sender="x@sender.example", profile=PROFILE)) == []
+    anybodys = await engine.judge(mail_of(message, sender="x@sender.example", profile=PROFILE, proven=False))
+    assert names(anybodys) == ["OWN_DOMAIN_UNPROVED"]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,12 @@ def test_what_is_not_surely_the_tenants_own_is_incoming(facts, expected):
     assert direction(mail(**facts)) == expected
 
 
+def test_what_did_not_come_through_the_tenants_rule_is_incoming():
+    own = mail(more=[("X-Forefront-Antispam-Report", "CIP:255.255.255.255;DIR:INT;")])
+    own.proven = False
+    assert direction(own) == "incoming"
+
+
 @pytest.mark.parametrize(
     ("options", "outcome", "reason"),
     [

@@ -44,8 +44,9 @@ class AuthenticationEngine(Engine):
         """How bad a body is of which only the beginning is signed (l=): anybody can add to it."""
         arc_fail: Word = "note"
         """How bad a broken ARC chain is."""
-        author: Word = "suspicious"
-        """How bad it is that From is missing, unreadable, there twice, or names several domains."""
+        author: Word = "spam"
+        """How bad it is that From is missing, unreadable, there twice, or names several domains: whoever writes it so
+        gets around DMARC, and so it should not be milder than `dmarc_reject`."""
         sealers: tuple[str, ...] = Field((), max_length=1_000)
         """Domains whose ARC seals are believed. Where all of a chain are (Microsoft's own always are) and its oldest
         one saw DMARC pass, a DMARC failure is a note."""
@@ -133,7 +134,8 @@ class AuthenticationEngine(Engine):
         return told.authentic or told.microsoft.dmarc == "pass" or self._forwarded(told)
 
     def _forwarded(self, told: Authentication) -> bool:
-        vouched = told.arc.vouched and told.arc.vouched == told.author.domain
+        """Whether the chain vouches for it, and Microsoft, whose seals all its customers get, does not doubt it."""
+        vouched = told.arc.vouched and told.arc.vouched == told.author.domain and told.microsoft.compauth != "fail"
         return bool(vouched) and self._sealers.issuperset(told.arc.sealers)
 
     def _arc(self, told: Authentication) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
 from verdicts.identity.authentication import Authentication, authenticate
+from verdicts.identity.dmarc import aligned
 from verdicts.identity.mailboxes import Mailbox, mailboxes
 from verdicts.identity.people import People
 from verdicts.lists import host_of
@@ -172,15 +173,16 @@ def _address_in_name(name: str, domain: str) -> list[Finding]:
 
 
 def _unproved(name: str, who: str, proved: Authentication) -> list[Finding]:
-    """What it means that nothing proves the sender; that DNS did not answer is no proof against him."""
+    """What it means that nothing proves the sender; that his DNS did not answer is no proof against him."""
     if proved.authentic:
         return []
-    results = (proved.spf.result, proved.dmarc.result)
-    detail = f"{who}: SPF {results[0]}, DMARC {results[1]}"
-    return [Finding(name, Severity.NOTE if "temperror" in results else Severity.SUSPICIOUS, 3.0, detail)]
+    asked = [(proved.spf.result, proved.spf.domain), *((one.result, one.domain) for one in proved.dkim)]
+    unknown = [domain for result, domain in asked if result == "temperror" and aligned(proved.author.domain, domain)]
+    severity = Severity.NOTE if unknown or proved.dmarc.result == "temperror" else Severity.SUSPICIOUS
+    return [Finding(name, severity, 3.0, f"{who}: SPF {proved.spf.result}, DMARC {proved.dmarc.result}")]
 
 
 def _from_inside(mail: Mail) -> bool:
     """Whether Microsoft says that it did not come from outside (Microsoft, "Anti-spam message headers")."""
     report = parse_forefront(mail.fields.text("X-Forefront-Antispam-Report"))
-    return report.get("DIR", "").upper() in {"INT", "OUT"}
+    return mail.proven and report.get("DIR", "").upper() in {"INT", "OUT"}

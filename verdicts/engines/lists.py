@@ -2,7 +2,7 @@
 
 Blocking needs no proof: whoever names a blocked sender is blocked. An entry that allows must not be spoofed. So a
 sender is allowed only when the From domain is authentic (aligned SPF or DKIM, RFC 7489 section 3.1), and a network only
-by Microsoft's own evidence on a connection of Microsoft's. What is blocked is not allowed.
+by Microsoft's own evidence, in mail that proved to come through the tenant's rule. What is blocked is not allowed.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from verdicts.mail import Mail
 from verdicts.parts import Part
 from verdicts.web.links import links
 
-_NOT_MICROSOFT = frozenset(("", "operator"))  # networks whose mail may bring evidence that anybody wrote
+_NOT_MICROSOFT = frozenset(("", "operator"))  # networks whose evidence is not Microsoft's
 _PART_COST = 2_048  # what a part costs besides its bytes, as bytes
 _TURN = 262_144  # bytes decoded and hashed before other messages get their turn: about a millisecond
 _LINKS_AT_ONCE = 50
@@ -79,14 +79,17 @@ class Lists(Engine):
         proved = await authenticate(mail, self.tools)
         if not proved.authentic or proved.author.domain != host_of(box.domain):
             return f"the From domain is not authentic: SPF {proved.spf.result}, DMARC {proved.dmarc.result}"
-        if proved.dmarc.spf and mail.session.network not in _NOT_MICROSOFT:
+        if proved.dmarc.spf and not _network_fault(mail):
             return ""
         return "" if _wholly_signed(proved) else "neither SPF by Microsoft's evidence nor a signature of all of it"
 
 
 def _wholly_signed(proved: Authentication) -> bool:
-    """Whether a signature of the author's domain leaves nobody room to add to the message (RFC 6376 section 8.2)."""
-    good = (one for one in proved.dkim if one.result == "pass" and not one.partial)
+    """Whether a signature of the author's domain leaves nobody room to add to the message (RFC 6376 section 8.2).
+
+    What is signed in part only does not pass at all.
+    """
+    good = (one for one in proved.dkim if one.result == "pass" and not one.loose)
     return proved.dmarc.dkim and any(aligned(proved.author.domain, one.domain) for one in good)
 
 
@@ -144,7 +147,9 @@ async def _unread(mail: Mail, authors: Mailboxes) -> str:
 
 def _network_fault(mail: Mail) -> str:
     """Why the origin is not proved; empty when it is."""
-    return "the connection is not Microsoft's, nor is the evidence" if mail.session.network in _NOT_MICROSOFT else ""
+    if mail.session.network in _NOT_MICROSOFT:
+        return "the connection is not Microsoft's, nor is the evidence"
+    return "" if mail.proven else "it did not come through the tenant's own rule, so the evidence may be anybody's"
 
 
 def _once(entries: Iterable[Entry], kind: str) -> list[Entry]:

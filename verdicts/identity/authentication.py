@@ -76,14 +76,15 @@ async def _authenticate(mail: Mail, tools: Tools) -> Authentication:
     author = author_of(mail.fields)
     message = await SignedMessage.read(mail)
     async with asyncio.TaskGroup() as group:
+        by_policy = group.create_task(dmarc.discover(dns, author.domain))  # first: a sender's DNS may be slow by intent
         by_spf = group.create_task(_spf(mail, dns))
         by_arc = group.create_task(arc.check(message, dns))
         by_dkim = group.create_task(
             dkim.check(message, dns, tools.clock.time(), lambda domain: dmarc.aligned(author.domain, domain))
         )
     signatures, sender = by_dkim.result(), by_spf.result()
-    policy = await dmarc.check(dns, author, sender, signatures, too_much=bool(message.too_much))
-    microsoft = microsoft_of(mail.fields)
+    policy = dmarc.check(by_policy.result(), author, sender, signatures, too_much=bool(message.too_much))
+    microsoft = microsoft_of(mail.fields) if mail.proven else Microsoft()
     return Authentication(author, sender, signatures, policy, by_arc.result(), microsoft, message.too_much)
 
 

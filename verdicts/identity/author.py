@@ -12,6 +12,7 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?+', re.DOTALL)
 _COMMENT = re.compile(r"\((?:[^()\\]|\\.)*+\)", re.DOTALL)
 _ANGLED = re.compile(r"<([^<>]*+)>")
 _GROUP = re.compile(r"[^:;,<>@]*+:([^;]*+);?")
+_LOCAL = re.compile(r'[^\s@()<>\[\],:;"\\\x00-\x1f]+')  # more would be what readers take for a second address
 _DOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 
@@ -61,4 +62,4 @@ def _without_comments(text: str) -> str:
 def _domain(address: str) -> str:
     local, _, domain = address.rpartition("@")
     name = a_label(domain.strip())
-    return name if local and _DOMAIN.fullmatch(name) else ""
+    return name if _LOCAL.fullmatch(local.strip()) and _DOMAIN.fullmatch(name) else ""

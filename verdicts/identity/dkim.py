@@ -37,6 +37,8 @@ class Signature(NamedTuple):
     """Size of the key, where it is known."""
     partial: bool = False
     """Whether it would pass, but there is more of the body than it signs (l=), which anybody may have added."""
+    loose: bool = False
+    """Whether it passes, and anybody may have written a Subject or Content-Type, as it does not sign all there are."""
 
 
 async def check(
@@ -77,7 +79,7 @@ class _Attempt:
             key = self._sound_key()
             told = told._replace(bits=key.bits)
             if not await self._verify(message, key):
-                return told
+                return told._replace(loose=_is_loose(message, self.tags))
             return told._replace(result="policy", reason="there is more of the body than it signs", partial=True)
         except Fault as fault:
             return told._replace(result=fault.result, reason=fault.reason)
@@ -97,6 +99,11 @@ class _Attempt:
         await asyncio.sleep(0)
         key.verify(check_algorithm(self.tags), data, decoded(self.tags, "b"))
         return await _check_body(message, self.tags, body)
+
+
+def _is_loose(message: SignedMessage, found: Tags) -> bool:
+    names = signed_names(found)
+    return any(names.count(name) < message.count(name) for name in (b"subject", b"content-type"))
 
 
 async def _check_body(message: SignedMessage, found: Tags, form: Canonicalization) -> bool:

@@ -15,6 +15,10 @@ MAX_RECORD = 4_096
 """Characters of a DMARC record; an honest one has some hundred."""
 
 _SUFFIXES = PublicSuffixList()
+_SHARED = (
+    ".mail.onmicrosoft.com", ".onmicrosoft.com", ".onmicrosoft.us", ".onmicrosoft.de", ".partner.onmschina.cn",
+)  # fmt: skip
+"""Below these every customer of Microsoft has a domain; the public suffix list does not tell of them."""
 _FAULTS = {"temperror": "no answer for the DMARC record", "permerror": "the DMARC record cannot be read"}
 _MILDER = {"reject": "quarantine", "quarantine": "none", "none": "none"}
 
@@ -36,7 +40,7 @@ class Dmarc(NamedTuple):
     """Why it is an error, or fails."""
 
 
-class _Published(NamedTuple):
+class Published(NamedTuple):
     """What a domain publishes."""
 
     policy: str = ""
@@ -48,6 +52,9 @@ class _Published(NamedTuple):
 
 def organizational(domain: str) -> str:
     """The organizational domain (RFC 7489 section 3.2); a public suffix is its own."""
+    shared = next(filter(domain.endswith, _SHARED), "")
+    if shared:
+        return domain.removesuffix(shared).rpartition(".")[2] + shared
     return _SUFFIXES.privatesuffix(domain) or domain
 
 
@@ -58,11 +65,10 @@ def aligned(author: str, domain: str, *, strict: bool = False) -> bool:
     return author == domain or (not strict and organizational(author) == organizational(domain))
 
 
-async def check(dns: Dns, author: Author, spf: Spf, dkim: Iterable[Signature], *, too_much: bool) -> Dmarc:
-    """`too_much`: whether there are signatures that nobody looked at."""
+def check(published: Published, author: Author, spf: Spf, dkim: Iterable[Signature], *, too_much: bool) -> Dmarc:
+    """`published` by the author's domain; `too_much`: whether there are signatures that nobody looked at."""
     if not author.domain:
         return Dmarc("permerror", reason=f"From: {author.fault}")
-    published = await _published(dns, author.domain)
     found = Dmarc("none", author.domain, published.policy)
     near_spf = aligned(author.domain, spf.domain, strict=published.strict_spf)
     near_dkim = [one for one in dkim if aligned(author.domain, one.domain, strict=published.strict_dkim)]
@@ -82,8 +88,10 @@ def _why(near_spf: bool, spf: Spf, near_dkim: list[Signature]) -> str:
     return f"SPF: {by_spf}; DKIM: {by_dkim}"
 
 
-async def _published(dns: Dns, domain: str) -> _Published:
-    """Policy discovery (RFC 7489 section 6.6.3)."""
+async def discover(dns: Dns, domain: str) -> Published:
+    """What `domain` publishes (RFC 7489 section 6.6.3); nothing when it is empty."""
+    if not domain:
+        return Published()
     above = organizational(domain)
     try:
         record = await _record(dns, domain)
@@ -91,8 +99,8 @@ async def _published(dns: Dns, domain: str) -> _Published:
         if record is None and above != domain:
             record = await _record(dns, above)
     except OSError:
-        return _Published(fault="temperror")
-    return _Published() if not record else _read(record, domain, "" if at_own else above)
+        return Published(fault="temperror")
+    return Published() if not record else _read(record, domain, "" if at_own else above)
 
 
 async def _record(dns: Dns, domain: str) -> str | None:
@@ -101,14 +109,14 @@ async def _record(dns: Dns, domain: str) -> str | None:
     return None if not found else (found[0] if len(found) == 1 else "")
 
 
-def _read(record: str, domain: str, above: str) -> _Published:
+def _read(record: str, domain: str, above: str) -> Published:
     if len(record) > MAX_RECORD:
-        return _Published(fault="permerror")
+        return Published(fault="permerror")
     try:
         policy: Policy = DMARC().parse_record(record, domain, above or None, strict=False)
     except Error:
-        return _Published(fault="permerror")
+        return Published(fault="permerror")
     wanted = (policy.sp.value if above else None) or policy.p.value
     if policy.pct == 0:  # the domain tries it out, as with t=y
         wanted = _MILDER[wanted]
-    return _Published(wanted, policy.aspf.value == "s", policy.adkim.value == "s")
+    return Published(wanted, policy.aspf.value == "s", policy.adkim.value == "s")

@@ -60,7 +60,7 @@ def passed_author(text: str) -> str:
 def microsoft_of(fields: Fields) -> Microsoft:
     """By the topmost field, if it has the result "compauth", which nobody else gives.
 
-    Whether the session was Microsoft's is for the caller to know: anybody can write these fields.
+    Whether it is Microsoft's is for the caller to know (`Mail.proven`): anybody can write these fields.
     """
     found = statements(fields.text("Authentication-Results"))
     composite = only(found, "compauth")
