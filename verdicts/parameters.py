@@ -33,8 +33,8 @@ class Parameters(NamedTuple):
     """"text/plain", "attachment": what stands in front of the first ";", in lower case."""
     values: dict[str, bytes]
     """By lower-case name, unquoted; of a repeated name the first one."""
-    repeated: frozenset[str]
-    """Names that occur again with another value: readers differ on which one counts."""
+    repeated: dict[str, bytes]
+    """The last other value of names that occur again with another: readers differ on which one counts."""
     extended: bool
     """Whether some are in a form of RFC 2231."""
 
@@ -44,9 +44,15 @@ class Parameters(NamedTuple):
 
     def text(self, name: str) -> str | None:
         """One parameter's value for people, decoded by RFC 2231 or RFC 2047; control characters are dropped."""
+        text = next(iter(self.texts(name)), "")
+        return "".join(filter(str.isprintable, text))[-_FILENAME_CHARACTERS:] or None
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The values for people that readers may take for the parameter's, the most likely first; nothing dropped."""
         value, charset = self._extended(name)
-        text = _decoded(value, charset or "utf-8") if value else words(_decoded(self.value(name), "utf-8"))
-        return "".join(filter(str.isprintable, text))[:_FILENAME_CHARACTERS] or None
+        found = [_decoded(value, charset or "utf-8")] if value else []
+        found += [words(_decoded(said, "utf-8")) for said in (self.values.get(name), self.repeated.get(name)) if said]
+        return tuple(found)
 
     def ambiguous(self, name: str) -> bool:
         """Whether the parameter is given two values, in the same or in different forms."""
@@ -79,15 +85,15 @@ def parse(value: bytes) -> Parameters:
     value = _without_comments(value)
     word = value.partition(b";")[0].strip().lower().decode("ascii", "replace")
     values: dict[str, bytes] = {}
-    repeated: set[str] = set()
+    repeated: dict[str, bytes] = {}
     for match in _PARAMETER.finditer(value):
         name = match[1].lower().decode("ascii", "replace")
         said = match[3].strip() if match[2] is None else match[2]
         if b"\\" in said and match[2] is not None:
             said = _ESCAPED.sub(rb"\1", said)
         if values.setdefault(name, said) != said:
-            repeated.add(name)
-    return Parameters(word, values, frozenset(repeated), b"*" in value)
+            repeated[name] = said
+    return Parameters(word, values, repeated, b"*" in value)
 
 
 @functools.lru_cache(maxsize=256)

@@ -11,7 +11,11 @@ from verdicts import parameters
 from verdicts.decoding import ENCODINGS, decoded_pieces
 from verdicts.fields import Fields, Source
 
-_AMBIGUOUS = frozenset(("duplicate-content-type", "duplicate-content-transfer-encoding", "duplicate-boundary"))
+_AMBIGUOUS = frozenset((
+    "duplicate-content-type", "duplicate-content-transfer-encoding", "duplicate-content-disposition",
+    "duplicate-boundary", "odd-boundary", "odd-delimiter", "odd-content-type", "odd-content-transfer-encoding",
+    "content-elsewhere",
+))  # fmt: skip
 """Text among the fields is none of them: both readings of it are parts, and honest mail has fields of odd syntax."""
 
 
@@ -67,6 +71,12 @@ class Part:
         """Parsed when it is asked for; one that is meant to be slow takes a third of a millisecond."""
         named = parameters.parse(self._disposition).text("filename") if self._disposition else None
         return named or (self._content.text("name") if self._content.values else None)
+
+    @property
+    def filenames(self) -> tuple[str, ...]:
+        """All names that readers may take it to have: fields, and forms within a field, may say different ones."""
+        named = parameters.parse(self._disposition).texts("filename") if self._disposition else ()
+        return tuple(dict.fromkeys((*named, *self._content.texts("name"))))
 
     @property
     def charset(self) -> str:

@@ -5,6 +5,7 @@ different ways; where they do, the reading that finds more is taken and a defect
 """
 
 import re
+from collections import Counter
 from collections.abc import Generator, Iterator
 from functools import lru_cache
 
@@ -33,6 +34,8 @@ _VALUE_COST = 256  # what a byte of a value with parameters costs
 _CANDIDATE_COST = 2_000
 _TYPE = re.compile(r"[^\s/;,\"]+/[^\s/;,\"]+")
 _READ = (b"content-type", b"content-transfer-encoding", b"content-disposition")
+_ENCODINGS = (b"base64", b"quoted-printable")
+_ELSEWHERE = ("message/partial", "message/external-body")
 _MESSAGES = ("message/rfc822", "message/global", "message/news")
 
 
@@ -61,6 +64,9 @@ class Reading:
         self._candidates = 0
         self._unpacked = 0
         self._spent = 0
+        self._delimiter_lines: Counter[bytes] = Counter()
+        self._near_lines: Counter[tuple[bytes, bytes]] = Counter()
+        """Lines that only begin with a boundary, by it; innocent where they are the delimiters of another."""
         self._steps = self._entity(source, Fields.parse(source) if fields is None else fields, len(source), 0)
 
     def step(self) -> bool:
@@ -82,6 +88,8 @@ class Reading:
         """Read what is left."""
         while self.step():
             pass
+        if any(count > self._delimiter_lines[line] for (_, line), count in self._near_lines.items()):
+            self._defects["odd-delimiter"] = None
         return Structure(tuple(self._parts), self._truncated, tuple(self._defects))
 
     def _entity(
@@ -93,6 +101,7 @@ class Reading:
         values = self._content_fields(fields)
         content = parameters.parse(values.get(b"content-type", b""))
         kind = content.word if _is_type(content.word) else default
+        self._look_for_oddities(values, content, kind)
         encoding = parameters.token(values.get(b"content-transfer-encoding", b"")) or "7bit"
         start = yield from self._body(fields, end)
         leaf = Part(kind, encoding, depth, fields, source, start, end, content, values.get(b"content-disposition", b""))
@@ -104,6 +113,19 @@ class Reading:
             self._add(leaf)
             if leaf.encoded and fields.closed and start < fields.end:
                 self._add(leaf.beginning_at(fields.end))
+
+    def _look_for_oddities(self, values: dict[bytes, bytes], content: parameters.Parameters, kind: str) -> None:
+        """What one reader takes for a container, or for encoded, and another does not; what is not all there."""
+        if kind != content.word and b"multipart" in values.get(b"content-type", b"").lower():
+            self._defects["odd-content-type"] = None
+        encoding = values.get(b"content-transfer-encoding", b"")
+        said = [name for name in _ENCODINGS if name in encoding.lower()]
+        if said and said != [parameters.token(encoding).encode()]:
+            self._defects["odd-content-transfer-encoding"] = None
+        if kind.startswith("multipart/") and boundaries.is_odd(values[b"content-type"], boundaries.said(content)):
+            self._defects["odd-boundary"] = None
+        if kind in _ELSEWHERE:
+            self._defects["content-elsewhere"] = None
 
     def _due(self, cost: int) -> bool:
         """Whether it is time to let others run, after work that costs as much as the search of `cost` bytes."""
@@ -236,7 +258,10 @@ class Reading:
             if self._candidates > MAX_CANDIDATES:
                 raise _LimitError
             over = boundaries.over(source, at, end)
-            if over is not None:
+            if over is None:
+                self._near_lines[boundary, boundaries.near(source, found + 3, end)] += 1
+            else:
+                self._delimiter_lines[boundary + b"--" * over[1]] += 1
                 carriage_return = source[found - 1 : found] == b"\r"
                 yield found - carriage_return, *over
 

@@ -113,13 +113,88 @@ def test_a_nested_message_that_is_encoded_as_a_whole(encode):
         ('x="; boundary=no"; boundary=simple', "simple"),
         ('boundary="(no comment)"', "(no comment)"),
         ("\r\n\tboundary=simple", "simple"),
+        ("boundary=two words", "two words"),
+        ('boundary="simple "', "simple"),
+        ('boundary="simple"; type="text/html"', "simple"),
     ],
 )
 def test_boundaries(header, boundary):
     message = lines(f"Content-Type: multipart/mixed; {header}", "", f"--{boundary}", "", "one", f"--{boundary}--")
     structure = read_structure(message)
     assert [part.decoded(99) for part in structure.parts] == [b"one"]
-    assert structure.defects == ()
+    assert structure.ambiguous == (header in ODD_BOUNDARIES)
+
+
+ODD_BOUNDARIES = (
+    "(comment; boundary=no) boundary=simple", "(a (nested) one) boundary=simple(behind)", r'boundary="quo\"te"',
+    'boundary="open', "boundary*0=sim; boundary*1=ple", "boundary*=us-ascii'en'sim%70le",
+    'x="; boundary=no"; boundary=simple', "boundary=two words", 'boundary="simple "',
+)  # fmt: skip
+"""Which simpler readers take for other ones."""
+
+
+@pytest.mark.parametrize(
+    ("between", "ambiguous"),
+    [
+        ([], False),
+        (["--bc", "Content-Type: application/x-evil", "", "hidden"], True),
+        (["--b and more", "", "hidden"], True),
+        (["--b", "Content-Type: multipart/mixed; boundary=bc", "", "--bc", "", "inner", "--bc--"], False),
+        (["--b", "Content-Type: multipart/mixed; boundary=bc", "", "--bc", "", "x", "--bc--", "--b", "", "--bc"], True),
+        (["-- b", "--x", "b"], False),
+    ],
+)
+def test_a_line_that_begins_with_a_boundary_is_a_delimiter_for_some(between, ambiguous):
+    """RFC 2046 section 5.1.1 says so; nested boundaries that begin with the outer one are innocent."""
+    inside = lines(*between, "") if between else b""
+    message = lines("Content-Type: multipart/mixed; boundary=b", "", "--b", "", "one") + inside + b"--b--\r\n"
+    assert read_structure(message).ambiguous == ambiguous
+
+
+@pytest.mark.parametrize(
+    ("head", "ambiguous"),
+    [
+        ("Content-Type: multipart/mixed boundary=b", True),
+        ("Content-Type: ; multipart/mixed; boundary=b", True),
+        ("Content-Type: text/plain, multipart/mixed; boundary=b", True),
+        ("Content-Type: text/plain charset=utf-8", False),
+        ("Content-Type: text/plain; name=multipart.txt", False),
+        ("Content-Type: html", False),
+        ("Content-Transfer-Encoding: 7bit base64", True),
+        ("Content-Transfer-Encoding: (base64) 7bit", True),
+        ("Content-Transfer-Encoding: base64, quoted-printable", True),
+        ("Content-Transfer-Encoding: x-base64", True),
+        ("Content-Transfer-Encoding: Base64 (as ever)", False),
+        ("Content-Transfer-Encoding: x-uuencode", False),
+        ("Content-Type: message/partial; id=x; number=1; total=2", True),
+        ("Content-Type: message/external-body; access-type=URL", True),
+        ("Content-Disposition: inline\r\nContent-Disposition: attachment; filename=x.js", True),
+    ],
+)
+def test_what_readers_take_in_different_ways_or_elsewhere(head, ambiguous):
+    assert read_structure(lines(head, "", "text")).ambiguous == ambiguous
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        (["Content-Disposition: attachment; filename=a.pdf", "Content-Type: a/b; name=a.pdf"], ("a.pdf",)),
+        (["Content-Disposition: attachment; filename=a.pdf", "Content-Type: a/b; name=a.js"], ("a.pdf", "a.js")),
+        (["Content-Disposition: attachment; filename=a.pdf; filename=a.js"], ("a.pdf", "a.js")),
+        (["Content-Disposition: attachment; filename=a.js; filename*=utf-8''a.pdf"], ("a.pdf", "a.js")),
+        (['Content-Disposition: attachment; filename="a\u202efdp.js"'], ("a\u202efdp.js",)),
+        (["Content-Disposition: attachment"], ()),
+    ],
+)
+def test_all_names_that_readers_may_take(fields, names):
+    (part,) = read_parts("\r\n".join([*fields, "", "x"]).encode())
+    assert part.filenames == names
+    assert part.filename == ("".join(filter(str.isprintable, names[0])) if names else None)
+
+
+def test_a_long_name_keeps_its_end():
+    (part,) = read_parts(lines(f'Content-Disposition: attachment; filename="a.pdf{" " * 300}.js"', "", "x"))
+    assert (part.filename[-3:], len(part.filename)) == (".js", 255)
 
 
 @pytest.mark.parametrize(
