@@ -143,8 +143,8 @@ def rooms(
     settings: Settings, known: Directory, quarantine: Folder, record: Callable[[Record], None], history: History
 ) -> Rooms:
     """What a message passes. Raises ConfigurationError."""
-    resolver = Resolver(settings.dns.servers, settings.dns.timeout)
-    toolbox = Toolbox(resolver, history)
+    resolver = Resolver(settings.dns.servers, settings.dns.timeout)  # next hops do not wait for strangers' names
+    toolbox = Toolbox(Resolver(settings.dns.servers, settings.dns.timeout), history)
     tracer = Tracer(trace_key(settings.node.state), settings.node.name)
     engines = panel(settings, toolbox.tools)
     return Rooms(

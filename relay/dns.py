@@ -1,4 +1,4 @@
-"""The one resolver of the relay, and the only door to dnspython.
+"""The resolver, and the only door to dnspython. Next hops and engines have one each, so that neither waits for the other.
 
 Answers are kept for their TTL, and look-ups of the same thing at the same time are one look-up. `Resolver` also is
 `verdicts.contract.Dns`, what engines look things up with.
@@ -22,6 +22,8 @@ MAX_ENTRIES: Final = 10_000
 """Answers kept; what was not used for longest goes first. Engines look up names that strangers choose."""
 MAX_TTL: Final = 3_600.0
 """Seconds that an answer is kept at most."""
+AT_ONCE: Final = 300
+"""Questions at a time: each takes a socket, and a stranger's message may have hundreds of links."""
 NEGATIVE_TTL: Final = 30.0
 """Seconds that "there is none" is kept (RFC 2308 section 5 allows more; a new record should soon be seen)."""
 
@@ -41,13 +43,14 @@ _Answer = tuple[tuple[str, ...], float]
 class Resolver:
     """Looks up names at `servers` ("address:port", "[address]:port"), or at the system's when there are none.
 
-    `timeout`: seconds for one look-up, over all servers and attempts.
+    `timeout`: seconds for one look-up, over all servers and attempts, and waiting for its turn.
     """
 
     def __init__(self, servers: Sequence[str], timeout: float) -> None:
         self._resolver = _configured(servers)
         self._resolver.timeout = timeout / 2  # leaves time for a second attempt
         self._timeout = timeout
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._kept: OrderedDict[_Key, tuple[tuple[str, ...], float]] = OrderedDict()
         self._running: dict[_Key, asyncio.Task[tuple[str, ...]]] = {}
 
@@ -102,7 +105,7 @@ class Resolver:
 
     async def _ask(self, key: _Key) -> tuple[str, ...]:
         try:
-            async with asyncio.timeout(self._timeout):  # dnspython's own limit was seen to overrun
+            async with asyncio.timeout(self._timeout), self._turns:  # dnspython's own limit was seen to overrun
                 records, ttl = await self._resolve(*key)
         except (TimeoutError, dns.exception.DNSException, OSError) as error:
             raise DnsError(f"{key[0]} {key[1].name}: {str(error) or 'no answer in time'}") from error

@@ -225,3 +225,34 @@ def test_it_is_what_engines_look_things_up_with():
 
     engine_dns: Dns = Resolver(["[::1]:53"], 1.0)
     assert engine_dns._resolver.nameservers[0].address == "::1"
+
+
+async def test_only_so_many_questions_are_asked_at_a_time(named, monkeypatch):
+    """Each takes a socket; who waits for too long has no answer."""
+    monkeypatch.setattr(subject, "AT_ONCE", 3)
+    resolver, now, most = Resolver([f"127.0.0.1:{named}"], 5.0), 0, 0
+    resolve = resolver._resolve
+
+    async def counted(*key):
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        try:
+            return await resolve(*key)
+        finally:
+            now -= 1
+
+    monkeypatch.setattr(resolver, "_resolve", counted)
+    assert await asyncio.gather(*(resolver.txt(f"n{number}.acme.example") for number in range(20))) == [()] * 20
+    assert most == 3
+
+
+async def test_waiting_for_a_turn_counts(named, monkeypatch):
+    monkeypatch.setattr(subject, "AT_ONCE", 1)
+    async with relayed(named) as silent:
+        silent.silent = True
+        resolver = Resolver([silent.server], 0.2)
+        asked = (resolver.txt(f"n{number}.acme.example") for number in range(20))
+        async with asyncio.timeout(2):  # and not 20 times 0.2 seconds
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(answer, DnsError) for answer in answers)
