@@ -1,4 +1,4 @@
-"""The resolver, and the only door to dnspython. Next hops and engines have one each, so that neither waits for the other.
+"""The resolver, and the only door to dnspython. Next hops and engines have one each: neither waits for the other.
 
 Answers are kept for their TTL, and look-ups of the same thing at the same time are one look-up. `Resolver` also is
 `verdicts.contract.Dns`, what engines look things up with.

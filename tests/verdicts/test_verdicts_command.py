@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from verdicts import engines, outside
-from verdicts.contract import Finding, Outcome, Severity, Unscanned
+from verdicts.contract import EngineOptions, Finding, Outcome, Severity, Unscanned
 from verdicts.engines.command import Command
 from verdicts.kit import PretendClock, assert_contract, letter, mail_of, pretend_tools
 from verdicts.panel import Panel, Seat
@@ -284,3 +284,9 @@ async def test_a_command_that_went_away_is_a_failure(script, tmp_path):
 @pytest.mark.parametrize("text", ["exit 0", "cat >/dev/null"])
 async def test_it_keeps_the_contract(script, text):
     await assert_contract(lambda: script(text))
+
+
+def test_processes_are_bounded_unless_the_operator_says_otherwise():
+    options = Command.Options(command=["/bin/sh"], answer="exit")
+    assert EngineOptions().at_once is None
+    assert options.at_once == 20

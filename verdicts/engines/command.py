@@ -16,7 +16,7 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import IO, Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from verdicts import outside
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
@@ -52,6 +52,8 @@ class Command(Engine):
         """The executable's absolute path, and its arguments. No shell reads them."""
         answer: Literal["exit", "json"]
         """How it answers: by its exit code, or by JSON on its standard output."""
+        at_once: int | None = Field(20, ge=1)
+        """Processes that a worker may have at a time."""
 
     def __init__(self, options: Options, tools: Tools) -> None:
         super().__init__(options, tools)
