@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import binascii
 import gzip
 import hashlib
 import io
@@ -36,6 +37,7 @@ from verdicts.files.passwords import candidates
 from verdicts.files.sights import SEVERITIES
 from verdicts.files.unpacking import Limits
 from verdicts.kit import assert_contract, letter, mail_of, pretend_tools
+from verdicts.workers import Unfinished
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # oletools calls pyparsing by its old names
@@ -240,6 +242,81 @@ def test_a_document_that_needs_a_password():
     found, problems = seen("a.pdf", written.getvalue())
     assert "ENCRYPTED" in found
     assert problems
+
+
+SCRIPT = b"WScript.Shell"
+
+
+@pytest.mark.parametrize("before", [b"", b"junk", b"GIF89a" + bytes(50), b"<html>", b"From: a\r\nTo: b\r\n\r\n"])
+def test_an_archive_may_have_anything_in_front_of_it(before):
+    assert "BLOCKED_TYPE" in sights("a.zip", before + zipped({"evil.js": SCRIPT}))
+
+
+@pytest.mark.parametrize("name", ["a.rar", "a.7z", "a.zip", "a.CAB"])
+def test_what_is_called_an_archive_and_is_none_is_told(name):
+    found, problems = seen(name, b"junk Rar!\x1a\x07\x01\0 7z\xbc\xaf\x27\x1c")
+    assert (found, problems) == (set(), [f"{name}: called {name[1:].lower()} and none that can be read"])
+
+
+@pytest.mark.parametrize("at", ["find", "rfind"])
+def test_an_archive_whose_directory_has_other_names(at):
+    data = zipped({"readme.txt": SCRIPT})
+    place = getattr(data, at)(b"readme.txt")
+    found, problems = seen("a.zip", data[:place] + b"invoice.js" + data[place + 10 :])
+    assert "BLOCKED_TYPE" in found
+    assert "named otherwise in the archive's directory" in problems[0]
+    assert seen("a.zip", zipped({"\xe4 \u4f60.txt": b"x", "folder/b.txt": b"y"})) == (set(), [])
+
+
+def test_what_a_program_opens_by_its_name_however_it_begins():
+    page = b"GIF89a<script>atob(''); new Blob([])</script>"
+    assert sights("a.html", page) == {"HTML_SMUGGLING"}
+    assert sights("a.gif", page) == set()
+    assert "PDF_LAUNCH" in seen("a.pdf", b"GIF89a %PDF-1.4 /Launch")[0]
+
+
+def test_every_name_counts():
+    report = inspecting.inspect(("a.pdf", "", BLOCKED, (), ("a.pdf", "a.js", "a\u202ex.txt")), [b"x"], Limits())
+    assert {name for name, _ in report["sights"]} == {"BLOCKED_TYPE", "REVERSED_NAME"}
+
+
+def test_apple_single_is_told():
+    assert seen("a", b"\0\5\x16\0" + bytes(50))[1] == ["a: an archive of a kind not read: applesingle"]
+
+
+@pytest.mark.parametrize("before", [b"", b"Hello,\r\n", b"<html>\r\n", b"x" * 131_070 + b"\r\n"])
+@pytest.mark.parametrize("encoding", ["uu", "base64"])
+async def test_a_file_in_text_is_looked_at(engine, before, encoding):
+    body = binascii.b2a_uu(SCRIPT) + b"`\nend\n" if encoding == "uu" else base64.encodebytes(SCRIPT) + b"====\n"
+    text = before + b"begin%b 644 evil.js\n" % (b"" if encoding == "uu" else b"-base64") + body + b"Bye, end\n"
+    found = await engine().judge(mail_of(b"Subject: x\r\n\r\n" + text.replace(b"\n", b"\r\n")))
+    assert {finding.name for finding in found} == {"BLOCKED_TYPE", "SCRIPT"}
+    assert await engine().judge(mail_of(b"Subject: x\r\n\r\nbegin 644\r\nbegin the day\r\n")) == []
+
+
+async def test_both_names_of_a_part_count(engine):
+    fields = b"Content-Type: text/plain; name=a.js\r\nContent-Disposition: attachment; filename=a.txt\r\n"
+    assert [finding.name for finding in await engine().judge(mail_of(fields + b"\r\nx"))] == ["BLOCKED_TYPE"]
+
+
+class Slow:
+    """Workers that are busy with the one file, and come to nothing in what time is left."""
+
+    async def run(self, _function, file, _pieces, _limits, *, seconds):
+        if seconds < 1:
+            raise Unfinished("was too slow")
+        return {"sights": [], "problems": [], "hashes": [], "seconds": seconds / 2 if file[0] == "slow" else 0}
+
+
+async def test_a_file_that_others_left_no_time_is_opened_again(engine, monkeypatch):
+    """Else whoever sends it behind one that takes long has all mail with it deferred."""
+    attachments = engine(seconds=1.0)
+    await attachments.close()
+    monkeypatch.setattr(attachments, "_workers", Slow())
+    monkeypatch.setattr(Attachments, "close", lambda _: asyncio.sleep(0))
+    with pytest.raises(Unscanned, match="was too slow"):
+        await attachments.judge(mail(("slow", b"x"), ("logo.png", b"y")))
+    assert await attachments.judge(mail(("logo.png", b"y"))) == []
 
 
 def test_what_a_shortcut_starts():

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
 from verdicts.files.budget import Limits
 from verdicts.files.hashlist import HashLists
-from verdicts.files.kinds import kind_by_magic
+from verdicts.files.kinds import UUENCODED, kind_by_magic
 from verdicts.files.names import BLOCKED
 from verdicts.files.passwords import MOST_PASSWORDS, candidates
 from verdicts.files.reports import File, Report, Reports, report_of
@@ -28,6 +28,7 @@ Level = Literal["off", "note", "suspicious", "spam", "malicious"]
 _INSPECT = "verdicts.files.inspecting:inspect"  # by name: what it imports has no place in the relay's process
 _PIECE_BYTES = 131_072
 _MAGIC_BYTES = 40_000  # an ISO image's stand that late
+_BEGIN_BYTES = 1_200  # of the line with which a file in text begins
 _TEXT_PARTS = 5
 _TEXT_BYTES = 20_000
 
@@ -102,21 +103,22 @@ class Attachments(Engine):
         left, count = self._options.seconds, 0
         for part in parts:
             await asyncio.sleep(0)
-            if not await _is_file(part):
+            encoded = await _has_uuencoded(part)
+            if not (encoded or await _is_file(part)):
                 continue
             count += 1
             if count > self._options.files or left <= 0:
                 yield Report(problems=("more files than are opened, or no time left for all of them",))
                 return
             async with self._turns:
-                report, seconds = await self._report(part, passwords, left)
+                report, seconds = await self._report(part, "text.uu" if encoded else "", passwords, left)
             left -= seconds
             yield report
 
-    async def _report(self, part: Part, passwords: tuple[str, ...], left: float) -> tuple[Report, float]:
-        """The report, and the seconds it took."""
+    async def _report(self, part: Part, name: str, passwords: tuple[str, ...], left: float) -> tuple[Report, float]:
+        """The report, and the seconds it took. `name`: of what has none by itself."""
         pieces = await _pieces(part)
-        file = File(part.filename or "", part.content_type, self._blocked, passwords)
+        file = File(name or part.filename or "", part.content_type, self._blocked, passwords, part.filenames)
         key = await _key(file, pieces)
         if (known := self._reports.get(key, self.tools.clock.monotonic())) is not None:
             return known, 0.0
@@ -125,7 +127,8 @@ class Attachments(Engine):
             report, seconds = report_of(seen)
         except Unfinished as unfinished:
             report, seconds = Report(problems=(f"{file.name[:100]!a}: {unfinished}",)), left
-        self._reports.put(key, report, self.tools.clock.monotonic())
+        if not report.problems or left == self._options.seconds:  # others in the message may have left it no time
+            self._reports.put(key, report, self.tools.clock.monotonic())
         return report, seconds
 
     def _limits(self, left: float) -> Limits:
@@ -168,6 +171,20 @@ async def _is_file(part: Part) -> bool:
     return bool(first) and (attached or bool(kind_by_magic(first)))
 
 
+async def _has_uuencoded(part: Part) -> bool:
+    """Whether it is a text with a file in it, as Outlook takes it out."""
+    if part.content_type != "text/plain" or part.filename:
+        return False
+    tail = b""
+    for piece in part.decoded_pieces():
+        text = tail + piece
+        if b"begin" in text and UUENCODED.search(text):
+            return True
+        tail = text[-_BEGIN_BYTES:]
+        await asyncio.sleep(0)
+    return False
+
+
 async def _pieces(part: Part) -> list[bytes]:
     """The decoded body; small pieces put together, as each is sent by itself."""
     pieces: list[bytes] = []
@@ -184,8 +201,8 @@ async def _pieces(part: Part) -> list[bytes]:
 
 
 async def _key(file: File, pieces: list[bytes]) -> bytes:
-    """Of name, declared type, passwords and content: the options are the same for all."""
-    key = hashlib.sha256(repr((file.name, file.declared, file.passwords)).encode("utf-8", "surrogatepass"))
+    """Of names, declared type, passwords and content: the options are the same for all."""
+    key = hashlib.sha256(repr((file.names, file.name, file.declared, file.passwords)).encode("utf-8", "surrogatepass"))
     for piece in pieces:
         key.update(piece)
         await asyncio.sleep(0)

@@ -1,6 +1,8 @@
 """Archives and compressed files, by libarchive. Nothing is written to disk; names are only looked at."""
 
 import ctypes
+import io
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -27,8 +29,10 @@ _FORMATS = {
     "ar": ("ar",),
 } | dict.fromkeys(_PACKED, ("raw",))  # fmt: skip
 KINDS = frozenset(_FORMATS)
-UNREADABLE = frozenset(("arj", "ace", "szdd", "hqx", "udf"))
+UNREADABLE = frozenset(("arj", "ace", "szdd", "hqx", "udf", "applesingle"))
 """Archives that nothing here can read."""
+
+_ZIPS = ("zip", "ooxml", "jar", "odf")
 
 _is_encrypted = ffi.ffi("entry_is_encrypted", [ctypes.c_void_p], ctypes.c_int)
 
@@ -46,16 +50,38 @@ class Entry(NamedTuple):
 
 def entries(kind: str, data: bytes, budget: Budget) -> Iterator[Entry]:
     """The files of an archive. Raises `Exceeded`."""
-    if kind in ("zip", "ooxml", "jar", "odf") and (before := _zip_before(data)):
+    if kind in _ZIPS and (before := _zip_before(data)):
         yield Entry("(the archive before the archive)", before)
+    names: set[str] = set()
     try:
         with _opened(kind, data, budget.passwords) as archive:
             for entry in archive:
+                names.add(_compared(kind, entry.pathname or ""))
                 if not entry.isdir:
                     budget.member()
                     yield _entry(entry, archive.format_name, budget)
     except ArchiveError as error:
         yield Entry("", b"", _problem(error))
+    if kind in _ZIPS:
+        for name in _named_otherwise(kind, data, names):
+            budget.member()
+            yield Entry(name, b"", "named otherwise in the archive's directory")
+
+
+def _named_otherwise(kind: str, data: bytes, names: set[str]) -> list[str]:
+    """Names in a zip archive's directory that its files' own headers do not have: Windows goes by the directory."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return [name for name in archive.namelist() if _compared(kind, name) not in names]
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OSError):
+        return []  # what there is to say of such an archive was said
+
+
+def _compared(kind: str, name: str | bytes) -> str:
+    """Of a document the whole name; else its ending, as readers decode what is not ASCII in different ways."""
+    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+    text = text.replace("\\", "/").rstrip("/")
+    return text if kind == "ooxml" else text.lower().rpartition(".")[2][-20:]
 
 
 @contextmanager

@@ -18,11 +18,12 @@ from oletools.rtfobj import RtfObjParser
 from pypdf import PdfReader
 from pypdf.generic import DictionaryObject
 
+from verdicts.decoding import decoded_pieces
 from verdicts.fields import Fields
 from verdicts.files.active import of_pdf
 from verdicts.files.archives import ENCRYPTED, Entry
 from verdicts.files.budget import Budget
-from verdicts.files.kinds import kind_of, text_of
+from verdicts.files.kinds import UUENCODED, kind_of, text_of
 from verdicts.reading import Reading
 
 _ONENOTE_FILE = bytes.fromhex("e716e3bd65261145a4c48d4d0b7a9eac")
@@ -159,7 +160,20 @@ def html_files(data: bytes, budget: Budget) -> Iterator[Entry]:
             yield Entry("", content)
 
 
+def uuencoded_files(data: bytes, budget: Budget) -> Iterator[Entry]:
+    """Files in text."""
+    begins = list(UUENCODED.finditer(data))
+    for begin, behind in zip(begins, [*(one.start() for one in begins[1:]), len(data)], strict=True):
+        budget.member()
+        end = data.find(b"\n====" if begin[1] else b"\nend", begin.end() - 1, behind)
+        encoding = "base64" if begin[1] else "uuencode"
+        content = b"".join(decoded_pieces(data, begin.end(), behind if end < 0 else end, encoding))
+        budget.spend(len(content))
+        yield Entry(begin[2], content)
+
+
 READERS = {
     "ole": ole_files, "msi": ole_files, "tnef": tnef_files, "onenote": onenote_files, "pdf": pdf_files,
     "rtf": rtf_files, "mail": mail_files, "html": html_files, "svg": html_files, "hta": html_files,
+    "uu": uuencoded_files,
 }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 from verdicts.files import active, office
 from verdicts.files.archives import UNLOCKED
+from verdicts.files.kinds import opened_as
 from verdicts.files.names import clean, disguises, suffix, tricks
 from verdicts.files.reports import File
 from verdicts.files.sights import Sight
@@ -37,7 +38,7 @@ def inspect(file: tuple[Any, ...], pieces: list[bytes], limits: tuple[Any, ...])
     `file` has the values of `File`, `limits` those of `Limits`.
     """
     begun = time.monotonic()
-    name, declared, blocked, passwords = File(*file)
+    name, declared, blocked, passwords, names = File(*file)
     name = name or _NAMELESS.get(declared, "")
     sights: dict[tuple[str, str], None] = {}
     problems: dict[str, None] = {}
@@ -50,7 +51,8 @@ def inspect(file: tuple[Any, ...], pieces: list[bytes], limits: tuple[Any, ...])
                 hashes.append((hashlib.sha256(member.data).hexdigest(), member.path))
             if member.problem:
                 problems[f"{member.path}: {member.problem}"] = None
-            for sight in _sights(member, declared if member.depth == 0 else "", frozenset(blocked), problems):
+            said = (declared, tuple(names)) if member.depth == 0 else ("", ())
+            for sight in _sights(member, *said, frozenset(blocked), problems):
                 if len(sights) < _SIGHTS:
                     sights[sight.name, clean_detail(f"{member.path}: {sight.detail}")] = None
     seconds = time.monotonic() - begun
@@ -87,35 +89,39 @@ def clean_detail(text: str) -> str:
     return clean(text[:_DETAIL_CHARACTERS].rstrip(": "))
 
 
-def _sights(member: Member, declared: str, blocked: frozenset[str], problems: dict[str, None]) -> Iterator[Sight]:
+def _sights(
+    member: Member, declared: str, names: tuple[str, ...], blocked: frozenset[str], problems: dict[str, None]
+) -> Iterator[Sight]:
     if member.problem == ENCRYPTED:
         yield Sight("ENCRYPTED")
-    yield from _by_name(member, declared, blocked)
+    names = tuple(dict.fromkeys((member.name, *names)))
+    yield from _by_name(member, declared, names, blocked)
     if member.within in _WITHIN and member.data:
         yield Sight(_WITHIN[member.within], member.kind)
     try:
-        yield from _by_content(member)
+        yield from _by_content(member, names)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - a file made to break a library
         problems[f"{member.path}: {why(error)}"] = None
 
 
-def _by_name(member: Member, declared: str, blocked: frozenset[str]) -> Iterator[Sight]:
-    yield from (Sight(*trick) for trick in tricks(member.name, blocked))
-    ending = suffix(member.name)
-    if found := next((kind for kind in (member.kind, ending) if kind in blocked), ""):
+def _by_name(member: Member, declared: str, names: tuple[str, ...], blocked: frozenset[str]) -> Iterator[Sight]:
+    yield from (Sight(*trick) for name in names for trick in tricks(name, blocked))
+    if found := next((kind for kind in (member.kind, *map(suffix, names)) if kind in blocked), ""):
         yield Sight("BLOCKED_TYPE", found)
     if other := disguises(member.name, declared, member.kind):
         yield Sight("DISGUISED_TYPE" if other in blocked else "OTHER_TYPE", f"is {other}")
 
 
-def _by_content(member: Member) -> Iterator[Sight]:
+def _by_content(member: Member, names: tuple[str, ...]) -> Iterator[Sight]:
     if member.within == "ooxml":
         yield from office.of_part(member.path.lower(), member.data)
     elif member.within == "odf" and "/basic/" in member.path.lower():
         yield Sight("MACRO", "of LibreOffice")
-    elif member.kind in _READERS:
-        yield from _READERS[member.kind](member.data)
+    else:
+        kinds = (member.kind, *filter(None, (opened_as(suffix(name), member.data) for name in names)))
+        for kind in dict.fromkeys(kinds):
+            yield from _READERS[kind](member.data) if kind in _READERS else ()
     if member.within == "ooxml" and member.kind == "ole":
         yield from office.of_ole(member.data)

@@ -65,6 +65,7 @@ _MAGIC = (
     (4, b"ftyp", "mp4"),
     (0, b"ID3", "mp3"),
     (0, b"(This file must be converted with BinHex", "hqx"),
+    (0, b"\0\5\x16\0", "applesingle"),
     (0, b"#!", "shell"),
 )
 _MAIL = (
@@ -84,6 +85,10 @@ _TEXTS = tuple(
 _MARKUP = re.compile(
     r"[\s\S]{0,4000}?<(?:(!doctype\s+html|html|head|body|script|iframe|meta)|(?:\w{1,20}:)?svg)\b", re.IGNORECASE
 )
+UUENCODED = re.compile(rb"(?:\A|(?<=\n))begin(-base64)?[ \t]+[0-7]{3,4}[ \t]+(\S[^\r\n]{0,999})\r?\n")
+"""How a file begins that stands in text, which Outlook shows as an attachment."""
+_ZIP_END = b"PK\5\6"
+_ZIP_END_BYTES = 65_557  # what it takes at most, its comment included (APPNOTE.TXT 4.3.16)
 _MSI_CLASS = b"\x84\x10\x0c\0\0\0\0\0\xc0\0\0\0\0\0\0\x46"
 _TEXT_HEAD = 8_192
 
@@ -100,6 +105,7 @@ def kind_of(data: bytes) -> str:
     return _kind_of_text(text_of(data[:_TEXT_HEAD]))
 
 
+_ZIPS = ("zip", "ooxml", "odf", "jar")
 _BY_SUFFIX = {
     "html": "html", "htm": "html", "shtml": "html", "xhtml": "html", "xht": "html", "svg": "svg", "eml": "mail",
     "mht": "mail", "mhtml": "mail", "ics": "calendar", "hta": "hta", "wsf": "wsf", "tar": "tar",
@@ -107,9 +113,26 @@ _BY_SUFFIX = {
 
 
 def kind_of_file(suffix: str, data: bytes) -> str:
-    """By content; for text that does not tell, by the name's suffix, as that is what opens it."""
+    """By content; for text that does not tell, by the name's suffix, as that is what opens it.
+
+    A zip archive may have anything in front of it, and is opened nevertheless when it is called so.
+    """
     kind = kind_of(data)
+    if suffix == "zip" and kind not in _ZIPS and data.rfind(_ZIP_END, -min(len(data), _ZIP_END_BYTES)) >= 0:
+        return _kind_of_zip(data)
+    if suffix == "uu" and UUENCODED.search(data):
+        return "uu"
     return _BY_SUFFIX.get(suffix, kind) if kind in ("", "xml") else kind
+
+
+def opened_as(suffix: str, data: bytes) -> str:
+    """What a program takes it for that goes by the name, however it begins; empty when there is none.
+
+    Browsers show whatever is called so as HTML; Acrobat wants "%PDF-" somewhere at the beginning.
+    """
+    if suffix == "pdf" and b"%PDF-" in data[:1_024]:
+        return "pdf"
+    return _BY_SUFFIX.get(suffix, "")
 
 
 def kind_by_magic(data: bytes) -> str:

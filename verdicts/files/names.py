@@ -13,14 +13,16 @@ _GAP = re.compile(r"\s{10,}")
 
 BLOCKED = (
     "ace", "ani", "apk", "app", "application", "appref-ms", "appx", "appxbundle", "arj", "bas", "bat", "chm",
-    "class", "cmd", "com", "cpl", "deb", "dex", "dll", "dmg", "elf", "exe", "gadget", "hive", "hlp", "hta",
-    "img", "iso", "jar", "jnlp", "js", "jse", "kext", "lib", "library", "library-ms", "lnk", "macho", "msc",
-    "msi", "msix", "msp", "mst", "msu", "pif", "ppa", "ppam", "ps1", "ps2", "psc1", "reg", "rev", "scf", "scr",
-    "sct", "search-ms", "settingcontent-ms", "shb", "shs", "sys", "udf", "uif", "url", "vb", "vbe", "vbs",
-    "vhd", "vhdx", "vxd", "website", "ws", "wsb", "wsc", "wsf", "wsh", "xbap", "xll", "xnk",
+    "class", "cmd", "com", "cpl", "deb", "dex", "diagcab", "dll", "dmg", "elf", "exe", "gadget", "hive", "hlp",
+    "hta", "img", "iqy", "iso", "jar", "jnlp", "js", "jse", "kext", "lib", "library", "library-ms", "lnk", "macho",
+    "msc", "msi", "msix", "msp", "mst", "msu", "pif", "ppa", "ppam", "ps1", "ps1xml", "ps2", "psc1", "psm1", "rdp",
+    "reg", "rev", "scf", "scr", "sct", "search-ms", "settingcontent-ms", "shb", "shs", "slk", "sys", "udf", "uif",
+    "url", "vb", "vbe", "vbs", "vhd", "vhdx", "vsto", "vxd", "website", "wim", "ws", "wsb", "wsc", "wsf", "wsh",
+    "xbap", "xll", "xnk",
 )  # fmt: skip
 """Exchange Online's list of the common attachment filter (learn.microsoft.com, anti-malware-protection-about), without
-what is looked into here (cab, lha, xz, z, docm), with what attackers have come to since: scripts, disks, shortcuts."""
+what is looked into here (cab, lha, xz, z, docm), with what attackers have come to since: scripts, disks,
+shortcuts, connections."""
 
 _HARMLESS = frozenset((
     "pdf", "doc", "docx", "rtf", "xls", "xlsx", "csv", "ppt", "pptx", "odt", "ods", "odp", "txt", "jpg", "jpeg",

@@ -17,6 +17,8 @@ class File(NamedTuple):
     """Kinds and suffixes that nobody shall get."""
     passwords: tuple[str, ...] = ()
     """To try on encrypted archives."""
+    names: tuple[str, ...] = ()
+    """All that readers may take for its name."""
 
 
 class Report(NamedTuple):

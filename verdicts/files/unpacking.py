@@ -61,6 +61,8 @@ def _within(member: Member, budget: Budget) -> Iterator[Member]:
     yield member
     if member.kind in archives.UNREADABLE:
         yield member._replace(data=b"", problem=f"an archive of a kind not read: {member.kind}")
+    if member.data and _is_none(member):
+        yield member._replace(data=b"", problem=f"called .{suffix(member.name)} and none that can be read")
     if member.kind not in archives.KINDS and member.kind not in READERS:
         return
     if member.depth >= budget.limits.depth:
@@ -68,6 +70,12 @@ def _within(member: Member, budget: Budget) -> Iterator[Member]:
         return
     for entry in _entries(member, budget):
         yield from _within(_child(member, entry), budget)
+
+
+def _is_none(member: Member) -> bool:
+    """Whether it is called an archive, and does not begin as one: programs look further, and we do not."""
+    known = archives.KINDS | archives.UNREADABLE
+    return member.kind not in known and suffix(member.name) in ("zip", "rar", "7z", "cab", "ace", "arj")
 
 
 def _entries(member: Member, budget: Budget) -> Iterator[Entry]:
