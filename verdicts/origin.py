@@ -23,6 +23,12 @@ def parse_forefront(text: str) -> dict[str, str]:
     return facts
 
 
+def directions(fields: Fields) -> frozenset[str]:
+    """What the topmost report says of the direction: "INB", "INT", "OUT"; several where a HELO was made to say one."""
+    pairs = (pair.partition(":") for pair in fields.text("X-Forefront-Antispam-Report")[:_REPORT_CHARACTERS].split(";"))
+    return frozenset(value.strip().upper() for key, _, value in pairs if key.strip().upper() == "DIR")
+
+
 class Origin(NamedTuple):
     """Who handed the message to Microsoft, as Microsoft says; None is what it does not say or says unreadably."""
 
@@ -43,7 +49,7 @@ class Origin(NamedTuple):
         report = parse_forefront(fields.text("X-Forefront-Antispam-Report"))
         connecting = _connecting(fields.text("X-MS-Exchange-CrossTenant-OriginalAttributedTenantConnectingIp"))
         return cls(
-            address=_address(report.get("CIP", "")) or _address(connecting.get("ip", "")),
+            address=_address(report["CIP"] if "CIP" in report else connecting.get("ip", "")),
             helo=_host(report.get("H", "")) or _host(connecting.get("helo", "")),
             ptr=_pointer(report.get("PTR", "")),
             scl=_level(report.get("SCL", "")),

@@ -4,7 +4,7 @@ from email.utils import parseaddr
 
 from verdicts.contract import Direction, EngineOptions, Outcome, Verdict
 from verdicts.mail import Mail
-from verdicts.origin import parse_forefront
+from verdicts.origin import directions
 
 _FROM_CHARACTERS = 1_000
 _ALL = 3
@@ -77,4 +77,4 @@ def _from_domain(mail: Mail) -> str:
 
 
 def _from_outside(mail: Mail) -> bool:
-    return parse_forefront(mail.fields.text("X-Forefront-Antispam-Report")).get("DIR", "").upper() == "INB"
+    return "INB" in directions(mail.fields)

@@ -10,6 +10,7 @@ import yara_x
 
 from verdicts import outside
 from verdicts.contract import Severity
+from verdicts.files.kinds import UUENCODED
 from verdicts.files.unpacking import Limits, walk
 from verdicts.parts import Part
 from verdicts.reading import read_structure
@@ -83,7 +84,8 @@ class _Scanner:
     def _within(self, part: Part, limits: Limits) -> Iterator[str]:
         """Scan a part, which is the first of its members, and what is in it."""
         data = b"".join(part.decoded_pieces())
-        for member in walk(part.filename or "", data, limits._replace(seconds=self._left())):
+        name = "text.uu" if part.content_type == "text/plain" and UUENCODED.search(data) else ""
+        for member in walk(part.filename or name, data, limits._replace(seconds=self._left())):
             path, name = outside.clean(member.path), outside.clean(member.name)
             if member.data or not member.problem:
                 self._look(member.data, path, name)

@@ -144,7 +144,7 @@ def _as_text(_: WrappedLogger, __: str, event: MutableMapping[str, Any]) -> str:
     head = f"{event.pop('timestamp')} {event.pop('level'):<7} {_shown(event.pop('event'))}"
     trace = event.pop("exception", None)
     line = " ".join([head, *(f"{name}={_shown(value)}" for name, value in event.items())])
-    return f"{line}\n{trace}" if trace else line
+    return "\n".join([line, *map(_shown, trace.splitlines())]) if trace else line
 
 
 def _shown(value: object) -> str:

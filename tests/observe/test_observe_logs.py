@@ -89,6 +89,17 @@ def test_text_puts_the_traceback_below(configured):
     assert rest[-1] == "ValueError: broken"
 
 
+def test_a_traceback_shows_nothing_that_a_terminal_obeys(configured):
+    lines = configured("info", "text")
+    try:
+        fail("a \x1b[2J stranger's words")
+    except ValueError:
+        logs.get_logger().exception("broke")
+    told = lines()
+    assert not any("\x1b" in line for line in told)
+    assert any("stranger" in line for line in told)
+
+
 def test_values_under_a_secret_name_are_masked(configured):
     lines = configured("debug", "json")
     logs.get_logger().info("x", loop_values=["hunter2"], password="hunter2", Token="kept")

@@ -222,6 +222,8 @@ def test_origin_falls_back_to_the_connecting_address():
     name = b"X-MS-Exchange-CrossTenant-OriginalAttributedTenantConnectingIp"
     value = b" TenantId=0-0;Ip=[192.0.2.7];Helo=[mail.x.example]"
     assert Origin.of(Fields.parse(name + b":" + value + b"\r\n\r\n")) == Origin("192.0.2.7", "mail.x.example")
+    inside = b"X-Forefront-Antispam-Report: CIP:255.255.255.255;SCL:1;\r\n"
+    assert Origin.of(Fields.parse(inside + name + b":" + value + b"\r\n\r\n")).address is None
     both = Origin.of(Fields.parse(FOREFRONT + name + b":" + value + b"\r\n\r\n"))
     assert both.address == "63.35.35.123"
     assert Origin.of(Fields.parse(b"Received: from x ([192.0.2.1])\r\n\r\n")) == Origin()

@@ -92,6 +92,9 @@ async def test_what_microsoft_says_comes_from_inside_needs_no_proof():
     engine = Impersonation(Impersonation.Options(), pretend_tools(history=WELL_KNOWN))
     message = letter(headers=[inside]).replace(b"ann@sender.example>", b"ann@acme.example>")
     assert await engine.judge(mail_of(message, sender="x@sender.example", profile=PROFILE)) == []
+    both = message.replace(b"DIR:INT;", b"H:x;DIR:INT;DIR:INB;")
+    from_outside = await engine.judge(mail_of(both, sender="x@sender.example", profile=PROFILE))
+    assert names(from_outside) == ["OWN_DOMAIN_UNPROVED"]
     anybodys = await engine.judge(mail_of(message, sender="x@sender.example", profile=PROFILE, proven=False))
     assert names(anybodys) == ["OWN_DOMAIN_UNPROVED"]
 

@@ -32,6 +32,7 @@ def mail(sender="ann@acme.example", said="Ann <ann@acme.example>", to=("bob@acme
         ({"sender": "ann@sub.acme.example"}, "incoming"),
         ({"more": [("X-Forefront-Antispam-Report", "CIP:192.0.2.7;DIR:INB;")]}, "incoming"),
         ({"more": [("X-Forefront-Antispam-Report", "CIP:255.255.255.255;DIR:INT;")]}, "internal"),
+        ({"more": [("X-Forefront-Antispam-Report", "CIP:192.0.2.7;H:x;DIR:INT;PTR:;DIR:INB;")]}, "incoming"),
         ({"profile": Profile()}, "incoming"),
     ],
 )

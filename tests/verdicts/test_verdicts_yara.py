@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import binascii
 import io
 import logging
 import os
@@ -71,6 +72,7 @@ async def test_where_it_looks(make):
         (letter(attachments=[("a.zip", zipped("b.txt", WORD))]), "in a.zip/b.txt"),
         (letter(attachments=[("a.zip", zipped("b.txt", WORD, 2))]), "in a.zip/inner.zip/inner.zip/b.txt"),
         (b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.b64encode(WORD), ""),
+        (b"\r\nbegin 644 b.txt\r\n" + binascii.b2a_uu(WORD) + b"end\r\n", "in text.uu/b.txt"),
     ]:
         (finding,) = await judged(engine, message)
         assert finding[:3] == ("Word", Severity.SUSPICIOUS, 0.0)

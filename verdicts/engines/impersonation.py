@@ -18,7 +18,7 @@ from verdicts.identity.mailboxes import Mailbox, mailboxes
 from verdicts.identity.people import People
 from verdicts.lists import host_of
 from verdicts.mail import Mail, Profile
-from verdicts.origin import parse_forefront
+from verdicts.origin import directions
 from verdicts.web.hosts import registered
 from verdicts.web.lookalikes import lookalike
 
@@ -184,5 +184,5 @@ def _unproved(name: str, who: str, proved: Authentication) -> list[Finding]:
 
 def _from_inside(mail: Mail) -> bool:
     """Whether Microsoft says that it did not come from outside (Microsoft, "Anti-spam message headers")."""
-    report = parse_forefront(mail.fields.text("X-Forefront-Antispam-Report"))
-    return mail.proven and report.get("DIR", "").upper() in {"INT", "OUT"}
+    said = directions(mail.fields)
+    return mail.proven and bool(said) and said <= {"INT", "OUT"}
