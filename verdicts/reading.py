@@ -259,11 +259,18 @@ class Reading:
                 raise _LimitError
             over = boundaries.over(source, at, end)
             if over is None:
-                self._near_lines[boundary, boundaries.near(source, found + 3, end)] += 1
+                self._note_near(boundary, boundaries.near(source, found + 3, end))
             else:
                 self._delimiter_lines[boundary + b"--" * over[1]] += 1
                 carriage_return = source[found - 1 : found] == b"\r"
                 yield found - carriage_return, *over
+
+    def _note_near(self, boundary: bytes, line: bytes) -> None:
+        """A line that only begins with `boundary`."""
+        if len(self._near_lines) < MAX_PARTS:
+            self._near_lines[boundary, line] += 1
+        else:
+            self._defects["odd-delimiter"] = None
 
 
 @lru_cache(maxsize=256)

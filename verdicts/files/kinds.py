@@ -85,8 +85,8 @@ _TEXTS = tuple(
 _MARKUP = re.compile(
     r"[\s\S]{0,4000}?<(?:(!doctype\s+html|html|head|body|script|iframe|meta)|(?:\w{1,20}:)?svg)\b", re.IGNORECASE
 )
-UUENCODED = re.compile(rb"(?:\A|(?<=\n))begin(-base64)?[ \t]+[0-7]{3,4}[ \t]+(\S[^\r\n]{0,999})\r?\n")
-"""How a file begins that stands in text, which Outlook shows as an attachment."""
+UUENCODED = re.compile(rb"begin(?<![^\n]begin)(-base64)?[ \t]+[0-7]{3,4}[ \t]+(\S[^\r\n]{0,999})\r?\n")
+"""How a file begins that stands in text, at the beginning of a line; Outlook shows it as an attachment."""
 _ZIP_END = b"PK\5\6"
 _ZIP_END_BYTES = 65_557  # what it takes at most, its comment included (APPNOTE.TXT 4.3.16)
 _MSI_CLASS = b"\x84\x10\x0c\0\0\0\0\0\xc0\0\0\0\0\0\0\x46"

@@ -100,11 +100,12 @@ class _Seen:
         """A piece of a comment; an empty one in front of the first, and behind all."""
         if self._within_comment:
             return
-        if text and self._comment:
+        if text:
+            self._comment = self._comment or _Seen(self._found, within_comment=True)
             yield from self._comment.feed(text, over=False)
-        elif not text:
-            over, self._comment = self._comment, _Seen(self._found, within_comment=True)
-            yield from over.feed("", over=True) if over else ()
+        elif self._comment:
+            over, self._comment = self._comment, None
+            yield from over.feed("", over=True)
 
     def _attribute(self, name: str, value: str) -> None:
         if name == "content":
