@@ -144,8 +144,7 @@ class EngineOptions(BaseModel):
     directions: frozenset[Direction] = Field(frozenset(("incoming", "outgoing", "internal")), min_length=1)
     """Which mail the engine sees; other mail is "skipped". The tenant's own mail has both its envelope sender and its
     From in the tenant's domains, proved to come through the tenant's rule, and did not come from outside by Microsoft's
-    report: it is "internal" when all
-    recipients are the tenant's too, else "outgoing". All else is "incoming"."""
+    report: it is "internal" when all recipients are the tenant's too, else "outgoing". All else is "incoming"."""
     min_bytes: int = Field(0, ge=0)
     """Smaller messages are "skipped"."""
     max_bytes: int | None = Field(None, ge=1)
