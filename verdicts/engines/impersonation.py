@@ -30,7 +30,7 @@ FREE_MAIL = frozenset((
 ))  # fmt: skip
 _ADDRESS = re.compile(r"[\w.+'-]{1,64}+@((?:[\w-]{1,63}+\.)++[\w-]{2,63}+)")
 _MOST_DOMAINS = 10  # of one message's senders; each is compared with all that are protected
-_AT_ONCE = 20  # domains or people compared before other messages get their turn: a millisecond or two
+_AT_ONCE = 20  # people learnt before other messages get their turn: a millisecond or two
 
 
 class Known(NamedTuple):
@@ -40,7 +40,6 @@ class Known(NamedTuple):
     people: People
     own: frozenset[str]
     domains: tuple[str, ...]
-    registered: frozenset[str]
 
     def is_own(self, domain: str) -> bool:
         """Whether it is the tenant's, or below one of them."""
@@ -134,27 +133,16 @@ async def _learn(profile: Profile, protected: Iterable[str]) -> Known:
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
     domains = tuple(dict.fromkeys((*profile.domains, *protected)))
-    names = set()
-    for number, domain in enumerate(domains):
-        names.add(registered(domain))
-        if number % _AT_ONCE == 0:
-            await asyncio.sleep(0)
-    return Known(profile, people, frozenset(profile.domains), domains, frozenset(names))
+    return Known(profile, people, frozenset(profile.domains), domains)
 
 
 async def _lookalikes(known: Known, domains: Iterable[str]) -> list[Finding]:
-    findings = []
-    for domain in domains:
-        if registered(domain) in known.registered:
-            continue
-        for start in range(0, len(known.domains), _AT_ONCE):
-            meant = lookalike(domain, known.domains[start : start + _AT_ONCE])
-            if meant is not None:
-                detail = f"{domain} looks like {meant}"
-                findings.append(Finding("LOOKALIKE_DOMAIN", Severity.SUSPICIOUS, 4.0, detail))
-                break
-            await asyncio.sleep(0)
-    return findings
+    compared = [(domain, await lookalike(domain, known.domains)) for domain in domains]
+    return [
+        Finding("LOOKALIKE_DOMAIN", Severity.SUSPICIOUS, 4.0, f"{domain} looks like {meant}")
+        for domain, meant in compared
+        if meant is not None
+    ]
 
 
 def _domains(mail: Mail, boxes: Iterable[Mailbox]) -> list[str]:

@@ -134,8 +134,7 @@ class LinkEngine(Engine):
         """With the domains whose lookalikes are suspicious; each host once."""
         hosts = {link.url.host: link for link in judged if link.url.host and not link.url.address}
         for host, link in hosts.items() if protected else ():
-            await asyncio.sleep(0)
-            like = lookalike(host, protected)
+            like = await lookalike(host, protected)
             if like:
                 seen.add(("LINK_LOOKALIKE", Severity.SUSPICIOUS, 4.0), link, f"is like {like}")
 
