@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
 from itertools import islice
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -22,6 +21,7 @@ from verdicts.files.reports import File, Report, Reports, report_of
 from verdicts.files.sights import SEVERITIES
 from verdicts.mail import Mail
 from verdicts.parts import Part
+from verdicts.watched import WatchedFile
 from verdicts.workers import Unfinished, Workers
 
 Level = Literal["off", "note", "suspicious", "spam", "malicious"]
@@ -43,7 +43,7 @@ class Attachments(Engine):
         """Types that nobody shall get, by the name's ending or by content, within archives too."""
         severities: dict[str, Level] = Field(default_factory=dict)
         """Other severities than the usual ones (`files/sights.py`): {MACRO = "suspicious", REVERSED_NAME = "off"}."""
-        hashes: tuple[Path, ...] = ()
+        hashes: tuple[WatchedFile, ...] = ()
         """Files of one SHA-256 a line; read again when they change."""
         workers: int = Field(2, ge=1, le=64)
         """Processes that open files, in each process of the relay."""
@@ -76,13 +76,13 @@ class Attachments(Engine):
         self._options = options
         self._blocked = tuple(ending.lower().lstrip(".") for ending in options.blocked)
         self._severities = _severities(options.severities)
-        self._hashes = HashLists(options.hashes)
+        self._hashes = HashLists(options.hashes, tools.clock)
         self._workers = Workers(options.workers, options.memory)
         self._reports = Reports(options.remembered)
         self._turns = asyncio.Semaphore(options.workers + 1)  # files that lie decoded in memory
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
-        """Raises `Unscanned` with what was seen when a file could not be opened, OSError without a hash list."""
+        """Raises `Unscanned` with what was seen when a file could not be opened, ValueError without a hash list."""
         await self._hashes.refresh()
         structure = await mail.read_structure()
         problems = ["more parts than are read"] if structure.truncated else []
@@ -96,7 +96,8 @@ class Attachments(Engine):
         return list(findings)
 
     async def close(self) -> None:
-        """End the processes."""
+        """End the processes, and look for no more changes of lists."""
+        await self._hashes.close()
         await self._workers.close()
 
     async def _reports_of(self, parts: Iterable[Part], passwords: tuple[str, ...]) -> AsyncIterator[Report]:

@@ -7,16 +7,16 @@ choice from QR codes in images and from PDF files, which worker processes look i
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
-from pathlib import Path
 
 from pydantic import Field, field_validator
 
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
 from verdicts.mail import Mail
+from verdicts.watched import Watched, WatchedFile
 from verdicts.web.domainlists import Code, DomainList
 from verdicts.web.hosts import read_host
 from verdicts.web.linkedfiles import LinkedFiles
-from verdicts.web.linkfiles import Entries, LinkFile
+from verdicts.web.linkfiles import Entries, read_entries
 from verdicts.web.links import Limits, Link, Links, links, links_of
 from verdicts.web.lookalikes import disguised, lookalike
 from verdicts.web.lookups import LookUps
@@ -49,9 +49,9 @@ class LinkEngine(Engine):
 
         lists: list[DomainList] = Field([], max_length=20)
         """Lists of bad domains; none are asked by default, as all have terms of use."""
-        block: Path | None = None
-        """A file of hosts and URLs that are malicious, one in a line."""
-        allow: Path | None = None
+        block: WatchedFile | None = None
+        """A file of hosts and URLs that are malicious, one in a line; read again when it changes."""
+        allow: WatchedFile | None = None
         """A file of hosts and URLs about which nothing is said; where they redirect to is looked at."""
         protected_domains: list[str] = Field([], max_length=1_000)
         """Domains whose lookalikes are suspicious, besides the tenant's own."""
@@ -91,16 +91,16 @@ class LinkEngine(Engine):
         super().__init__(options, tools)
         self._limits = Limits(options.max_text_bytes, options.max_urls)
         self._protected = tuple(options.protected_domains)
-        self._block = LinkFile(options.block, tools.clock) if options.block else None
-        self._allow = LinkFile(options.allow, tools.clock) if options.allow else None
+        self._block = Watched(options.block, read_entries, tools.clock) if options.block else None
+        self._allow = Watched(options.allow, read_entries, tools.clock) if options.allow else None
         self._look_ups = LookUps(options.lists, tools.dns, options.max_lookups, options.parallel)
         self._files = _linked_files(options) if options.images or options.pdf else None
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
-        """Raises OSError or ValueError when a file of hosts cannot be read and never could."""
+        """Raises `Unscanned` with what was seen of the rest, ValueError when a file of hosts never could be read."""
         found = await self._all_links(mail)
-        allowed = await self._allow.entries() if self._allow else Entries()
-        blocked = await self._block.entries() if self._block else Entries()
+        allowed = await self._allow.said() if self._allow else Entries()
+        blocked = await self._block.said() if self._block else Entries()
         judged = [link for link in found.links if not allowed.hold(link.url)]
         seen = _Tally()
         async for link in _in_turns(judged):
@@ -118,9 +118,10 @@ class LinkEngine(Engine):
         return findings
 
     async def close(self) -> None:
-        """End the worker processes."""
-        if self._files:
-            await self._files.close()
+        """End the worker processes, and look for no more changes of files."""
+        for held in (self._files, self._block, self._allow):
+            if held:
+                await held.close()
 
     async def _all_links(self, mail: Mail) -> Links:
         found = await links(mail, self._limits)

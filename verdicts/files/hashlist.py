@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from verdicts.contract import Clock
+from verdicts.watched import Watched
 
 _log = logging.getLogger(__name__)
 _BAD_LINES_TOLD = 5
@@ -14,28 +16,27 @@ _HASH_BYTES = 32
 class HashLists:
     """Files of one hash a line, in hexadecimal; what follows a blank, or "#", is a comment."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = tuple(files)
-        self._known: dict[Path, tuple[tuple[int, int], frozenset[bytes]]] = {}
-        self._turn = asyncio.Lock()
+    def __init__(self, files: Sequence[Path], clock: Clock) -> None:
+        self._files = [Watched(file, _read_apart, clock) for file in files]
+        self._known: list[tuple[str, frozenset[bytes]]] = []
 
     async def refresh(self) -> None:
-        """Read what has changed. Raises OSError when a list cannot be read: without it nothing can be called clean."""
-        async with self._turn:
-            for file in self._files:
-                version = _version(file)
-                if file not in self._known or self._known[file][0] != version:
-                    self._known[file] = version, await asyncio.to_thread(_read, file)
+        """Read what has changed. Raises ValueError when a list never could be read."""
+        self._known = [(file.path.name, await file.said()) for file in self._files]
 
     def named_by(self, sha256: str) -> str:
         """The name of the list that has it; empty when none has."""
         wanted = bytes.fromhex(sha256)
-        return next((file.name for file, (_, hashes) in self._known.items() if wanted in hashes), "")
+        return next((name for name, hashes in self._known if wanted in hashes), "")
+
+    async def close(self) -> None:
+        """Look for no more changes."""
+        for file in self._files:
+            await file.close()
 
 
-def _version(file: Path) -> tuple[int, int]:
-    status = os.stat(file)  # noqa: PTH116 - Path.stat costs three times as much, and each message pays
-    return status.st_mtime_ns, status.st_size
+async def _read_apart(file: Path) -> frozenset[bytes]:
+    return await asyncio.to_thread(_read, file)
 
 
 def _read(file: Path) -> frozenset[bytes]:
