@@ -70,7 +70,7 @@ def spamassassin(_folder):
     from doubles.real_spamd import real_spamd
 
     with real_spamd() as server:
-        yield f'address = "{server.address}"\nlarger = "skipped"', ""
+        yield f'address = "{server.address}"\nbeyond = "skip"', ""
 
 
 @contextlib.contextmanager
@@ -95,9 +95,11 @@ def milter(folder):
 def webhook(_folder):
     port = free_port()
     with subprocess.Popen([sys.executable, str(HERE / "engine.py"), str(port), "--delay", "0"]) as server:
-        time.sleep(1.0)
-        yield f'url = "http://127.0.0.1:{port}/findings"\nsecret = "{"s" * 16}"', ""
-        server.terminate()
+        try:
+            time.sleep(1.0)
+            yield f'url = "http://127.0.0.1:{port}/findings"\nsecret = "{"s" * 16}"', ""
+        finally:
+            server.terminate()
 
 
 @contextlib.contextmanager
@@ -121,9 +123,11 @@ def authentication(folder):
     with subprocess.Popen(
         [tool("named"), "-g", "-n", "1", "-c", str(folder / "named.conf")], stderr=subprocess.DEVNULL
     ) as server:
-        time.sleep(1.0)
-        yield "", f'[dns]\nservers = ["127.0.0.1:{port}"]'
-        server.terminate()
+        try:
+            time.sleep(1.0)
+            yield "", f'[dns]\nservers = ["127.0.0.1:{port}"]'
+        finally:
+            server.terminate()
 
 
 ENGINES = {
