@@ -198,8 +198,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def _known(model: type[BaseModel], key: Key) -> Iterable[str]:
     """The keys that the table at `key` may have."""
     for part in key:
-        if isinstance(part, str):
-            inner = _model_in(model.model_fields[part].annotation)
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        if field is not None:  # else the number of a table in a list, or the name of one that has a name of its own
+            inner = _model_in(field.annotation)
             if inner is None:
                 return ()
             model = inner

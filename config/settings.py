@@ -24,6 +24,7 @@ def _endpoint(value: str) -> str:
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Seconds = Annotated[float, Field(gt=0)]
+_LABEL = r"^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$"
 _HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
 Count = Annotated[int, Field(ge=1)]
 
@@ -205,6 +206,44 @@ class Arc(_Table):
     """Seconds for one message's seal, most of them for DNS; then it goes unsealed."""
 
 
+class Environment(_Table):
+    """[environments.NAME]: a set of nodes that tenants are sent to, as scripts, guides and checks tell of it."""
+
+    egress: list[ipaddress.IPv4Address] = Field(min_length=1, max_length=100)
+    """Addresses from which its nodes hand mail back; Exchange Online takes IPv4 here only."""
+    secondary_egress: list[ipaddress.IPv4Address] = Field([], max_length=100)
+    """Those of the second region, which a tenant allows as well when it has multi-region."""
+    smart_host: str = Field(pattern=_HOST, max_length=253)
+    """Where a tenant's outbound connector sends mail; the nodes' certificate must have this name."""
+    smart_host_multi_region: str | None = Field(None, pattern=_HOST, max_length=253)
+    """The same for tenants with multi-region, a name that leads to both regions; `smart_host` when not given."""
+    validation_address: str = Field(pattern=r"^[^@\s<>,;\"]{1,64}@[A-Za-z0-9.-]{1,253}$")
+    """Mailbox for Exchange's validation of the connector; belongs into `admission.validation_addresses` too."""
+    ptr_domain: str | None = Field(None, pattern=_HOST, max_length=253)
+    """Domain that the names of all its addresses (PTR) end with. Without it tenants can only allow addresses, and those
+    by networks of 256."""
+    region: str = Field("primary", pattern=_LABEL)
+    """What the region is called, in the proof of domains and in what people are told."""
+    secondary_region: str | None = Field(None, pattern=_LABEL)
+    """What the second region is called; needed for multi-region."""
+
+
+class Onboarding(_Table):
+    """[onboarding]: how tenants come to be protected."""
+
+    txt_label: str = Field("_sluice", pattern=_LABEL)
+    """A domain is proved by a TXT record at LABEL.DOMAIN."""
+    verify_hours: Seconds = 72.0
+    """Hours that a new domain has for its record; then its proof has failed, and must be asked for again."""
+    recheck_hours: Seconds = 24.0
+    """Hours between two looks at the record of a proved domain."""
+    lapse_days: Seconds = 7.0
+    """Days from a look that finds the record gone until the domain is protected no more; meanwhile it is warned of."""
+    old_value_days: Seconds = 3.0
+    """Days without a message that carries an old loop value, and with messages that carry the new one, after which the
+    old one is not accepted any more."""
+
+
 class Quarantine(_Table):
     """[quarantine]: mail that is withheld."""
 
@@ -251,6 +290,9 @@ class Settings(_Table):
     judging: Judging = Judging()
     dns: Dns = Dns()
     arc: Arc | None = None
+    environments: dict[Annotated[str, Field(pattern=_LABEL)], Environment] = {}
+    """One table for each; `environments-example.toml` beside this file has some."""
+    onboarding: Onboarding = Onboarding()
     quarantine: Quarantine = Quarantine()
     records: Records = Records()
     http: Http = Http()

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import BaseModel
 
+from config.settings import Environment as EnvironmentTable
 from config.settings import Settings
 from relay import release as releasing
 from relay.account import count_verdict, tell_breaker
@@ -28,8 +29,9 @@ from relay.intake.admission import Admission
 from relay.intake.microsoft import read_ranges, shipped
 from relay.intake.options import IntakeOptions
 from relay.observe import metrics
+from relay.onboarding.environment import Environment
 from relay.quarantine.folder import Folder
-from relay.records import tenants
+from relay.records import tenants, verifications
 from relay.records.model import Record
 from relay.records.store import Store
 from relay.replies import Reply
@@ -133,10 +135,30 @@ def reloaded(running: Settings, wanted: Settings) -> Settings:
 def directory(store: Store) -> tuple[int, Directory]:
     """The tenants' revision and the directory of that revision. Raises StoreFailed, ConfigurationError."""
     revision, documents = tenants.load(store)
+    proven = verifications.proven(store)
     try:
-        return revision, Directory(Tenant.model_validate(document) for document in documents)
+        return revision, Directory(map(Tenant.model_validate, documents), proven)
     except ValueError as error:
         raise ConfigurationError([f"stored tenants: {error}"]) from error
+
+
+def environments(settings: Settings) -> dict[str, Environment]:
+    """The operator's environments, by name."""
+    return {name: _environment(name, table) for name, table in settings.environments.items()}
+
+
+def _environment(name: str, table: EnvironmentTable) -> Environment:
+    return Environment(
+        name=name,
+        egress=tuple(map(str, table.egress)),
+        secondary_egress=tuple(map(str, table.secondary_egress)),
+        smart_host=table.smart_host,
+        smart_host_multi_region=table.smart_host_multi_region or "",
+        validation_address=table.validation_address,
+        ptr_domain=table.ptr_domain or "",
+        region=table.region,
+        secondary_region=table.secondary_region or "",
+    )
 
 
 def rooms(

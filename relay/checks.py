@@ -213,6 +213,14 @@ def _deadlines(document: Document, tables: Mapping[str, Any]) -> Finds:
         yield document.problem(("judging", "shadow_grace"), "with deadline must be shorter than smtp.reply_timeout")
 
 
+def _onboarding(document: Document, tables: Mapping[str, Any]) -> Finds:
+    if not {"onboarding", "records"} <= tables.keys():
+        return
+    if tables["onboarding"].old_value_days > tables["records"].keep_days:
+        text = "must not be longer than records.keep_days: the records tell when an old value was seen"
+        yield document.problem(("onboarding", "old_value_days"), text)
+
+
 def _state(document: Document, tables: Mapping[str, Any]) -> Finds:
     if "node" not in tables:
         return
@@ -258,4 +266,4 @@ def stored_documents(settings: Settings) -> list[dict[str, Any]]:
 
 _NO_TENANTS = Note("no tenants are stored, all mail is put off (451): see `sluice tenant apply`")
 STARTING: Sequence[Rule] = (_smtp, _delivery, _arc, _engines)
-RULES: Sequence[Rule] = (*STARTING, _deadlines, _expiry, _admission, _state, _tenants)
+RULES: Sequence[Rule] = (*STARTING, _deadlines, _onboarding, _expiry, _admission, _state, _tenants)

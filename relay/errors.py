@@ -41,3 +41,11 @@ class ConfigurationError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class NotFound(LookupError):
+    """Nothing has the name or the identifier that an operator gave."""
+
+
+class Unusable(ValueError):
+    """What an operator asked for cannot be."""

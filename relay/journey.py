@@ -100,8 +100,8 @@ class Journey:
         look_at_header(draft, now.rooms.max_header_bytes)
         tenant = now.route.tenant
         mail = Mail(now.session, now.envelope, draft, tenant.name, now.route.profile)
-        present = prove(now, mail, tenant)
-        mail.proven = now.account.proof == "ok"
+        proof = prove(now, mail, tenant)
+        mail.proven = proof.ok
         with now.account.stage("judge"):
             judgement = await judge(now.rooms, mail, self._wanted)
         decision = decide(judgement, tenant.policy)
@@ -112,7 +112,7 @@ class Journey:
             raise Refused(WITHHOLDING[decision.action], "policy", decision.rule)
         if decision.action is Action.QUARANTINE:
             return await self._keep(now, mail)
-        return await self._hand_over(now, mail, draft, decision, None if present else tenant.loop_values[0])
+        return await self._hand_over(now, mail, draft, decision, None if proof.present else tenant.loop_values[0])
 
     async def _keep(self, now: Transaction, mail: Mail) -> Reply:
         """On disk before the 250; the next hop's transaction ends with a reset."""

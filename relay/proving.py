@@ -7,6 +7,7 @@ from relay.intake.draft import Draft
 from relay.observe import metrics
 from relay.tenants.loops import too_many_hops
 from relay.tenants.model import Tenant
+from relay.tenants.proof import Proof
 from relay.tenants.proof import prove as prove_tenant
 from relay.transaction import Transaction
 from verdicts.fields import header_longer_than, too_many_fields
@@ -22,8 +23,8 @@ def look_at_header(draft: Draft, limit: int) -> None:
         raise Refused(replies.MALFORMED, "malformed")
 
 
-def prove(now: Transaction, mail: Mail, tenant: Tenant) -> bool:
-    """Whether it carries a loop value of the tenant. Raises Refused for a loop, and where a required proof lacks."""
+def prove(now: Transaction, mail: Mail, tenant: Tenant) -> Proof:
+    """What it proves to be the tenant's. Raises Refused for a loop, and where a required proof lacks."""
     fields = mail.fields
     if too_many_fields(fields):
         raise Refused(replies.HEADER_TOO_BIG, "header_too_big")
@@ -32,9 +33,9 @@ def prove(now: Transaction, mail: Mail, tenant: Tenant) -> bool:
         metrics.LOOPS.inc()
         raise Refused(replies.LOOP, "loop")
     proof = prove_tenant(fields, tenant)
-    now.account.proof = "ok" if proof.ok else proof.reason
+    now.account.proof = proof.told
     if not proof.ok:
         metrics.PROOF_FAILURES.labels(tenant.proof).inc()
         if tenant.proof == "require":
-            raise Refused(replies.NO_PROOF, "proof", proof.reason)
-    return proof.present
+            raise Refused(replies.NO_PROOF, "proof", proof.told)
+    return proof

@@ -69,6 +69,7 @@ RECIPIENT_OK = Reply.of(250, "2.1.5", "Recipient ok")
 ACCEPTED = Reply.of(250, "2.6.0", "Message accepted")
 """For mail that is kept or thrown away: the same words, so that a sender cannot tell which."""
 NOT_PROTECTED = Reply.of(550, "5.7.1", "Recipient domain is not served here")
+NOT_VERIFIED = Reply.of(451, "4.7.1", "Recipient domain is not served yet, try again later")
 NOT_CONFIGURED = Reply.of(451, "4.3.5", "No domain is served yet, try again later")
 OTHER_ROUTE = Reply.of(452, "4.5.3", "Recipient takes another route, send it in another transaction")
 NO_PROOF = Reply.of(550, "5.7.1", "Message not accepted from this organization")

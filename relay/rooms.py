@@ -46,6 +46,8 @@ class Rooms:
         if not self.directory:  # an empty store is a mistake of ours: no sender may pay for it with a bounce
             raise Refused(replies.NOT_CONFIGURED, "not_protected")
         route = self.directory.route(address)
+        if route is None and self.directory.waits(address):  # it may yet become right: no bounce
+            raise Refused(replies.NOT_VERIFIED, "not_verified")
         if route is None:
             raise Refused(replies.NOT_PROTECTED, "not_protected")
         return route

@@ -23,6 +23,7 @@ from relay.journey import Journey
 from relay.observe import logs, metrics
 from relay.observe.health import Health
 from relay.observe.lag import watch as watch_lag
+from relay.onboarding import rotation
 from relay.quarantine.folder import Folder
 from relay.records import queries, tenants
 from relay.records.history import History
@@ -33,8 +34,8 @@ from relay.tools import SystemClock
 
 log = structlog.get_logger("worker")
 
-TENANTS_EVERY, HEALTH_EVERY, METRICS_EVERY, TIDY_EVERY = 2.0, 1.0, 1.0, 60.0
-"""Seconds between looks at the tenants' revision, at the worker's health, at what has expired."""
+TENANTS_EVERY, HEALTH_EVERY, METRICS_EVERY, TIDY_EVERY, ROTATIONS_EVERY = 2.0, 1.0, 1.0, 60.0, 600.0
+"""Seconds between looks at the tenants' revision, at the worker's health, at what has expired, at old loop values."""
 
 
 class Worker:
@@ -111,6 +112,7 @@ class Worker:
         self._spawn(self._every(TENANTS_EVERY, self._refresh_tenants))
         if self._number <= 1:
             self._spawn(self._every(TIDY_EVERY, self._tidy))
+            self._spawn(self._every(ROTATIONS_EVERY, self._end_rotations))
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -173,6 +175,10 @@ class Worker:
         await asyncio.to_thread(self._folder.expire, now - kept * day)
         await asyncio.to_thread(queries.expire, self._store, now - records * day)
         metrics.QUARANTINED.set(await asyncio.to_thread(self._folder.count))
+
+    async def _end_rotations(self) -> None:
+        days = self._settings.onboarding.old_value_days
+        await asyncio.to_thread(rotation.end_unused, self._store, days, self._rooms.clock.time())
 
     async def reload(self) -> None:
         """SIGHUP: configuration, tenants and certificates; what is broken keeps the old ones and says so."""

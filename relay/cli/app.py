@@ -1,4 +1,4 @@
-"""The commands at the top: serve, check, judge, demo, and the groups tenant, scans, quarantine, engine."""
+"""The commands at the top: serve, check, judge, demo, and the groups tenant, domain, scans, quarantine, engine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from relay import __version__
-from relay.cli import engine, judge, quarantine, scans, tenant
+from relay.cli import domain, engine, judge, quarantine, scans, tenant
 from relay.cli.options import Config
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(tenant.app, name="tenant")
+app.add_typer(domain.app, name="domain")
 app.add_typer(scans.app, name="scans")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(engine.app, name="engine")

@@ -1,14 +1,114 @@
-"""sluice tenant: apply and list."""
+"""sluice tenant: who is protected."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from relay.cli import output
-from relay.cli.options import Config, Json
+from relay.cli.options import Config, Json, TenantName, Yes, confirm
 
 app = typer.Typer(help="Tenants: who is protected, and where their mail goes on to.", no_args_is_help=True)
+
+
+_NO_DOMAIN = {"name": "(none)", "next_hop": "", "protected": False}
+
+
+@app.command()
+def add(
+    name: TenantName,
+    config: Config,
+    environment: Annotated[
+        str, typer.Option("--environment", metavar="NAME", help="Which environment its mail is sent to.")
+    ] = "",
+    multi_region: Annotated[
+        bool, typer.Option("--multi-region", help="The environment's second region serves it as well.")
+    ] = False,
+    contact: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--contact", metavar="ADDRESS", help="Who is told when something has to be done; may be repeated."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Store a new tenant, with a random loop value that nobody needs to know."""
+    from relay import control  # noqa: PLC0415
+
+    values = {"environment": environment, "multi_region": multi_region, "contacts": contact or []}
+    _print(control.tenant_add(config, name, values), as_json=json)
+    if not json:
+        typer.echo(f"next: sluice domain add '{name}' DOMAIN")
+
+
+@app.command()
+def show(name: TenantName, config: Config, json: Json = False) -> None:
+    """Show one tenant: its values, its domains with the records that prove them, its rotation."""
+    from relay import control  # noqa: PLC0415
+
+    _print(control.tenant_show(config, name), as_json=json)
+
+
+@app.command("set")
+def set_(
+    name: TenantName,
+    pairs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE...",
+            help="What to set, as in the tenant file: environment=eu, policy.spam=quarantine, contacts=a@x.example,b@x."
+            "example; nothing behind the = for the default.",
+        ),
+    ],
+    config: Config,
+    json: Json = False,
+) -> None:
+    """Set values of a tenant. Running nodes take them over within seconds."""
+    from relay import control  # noqa: PLC0415
+
+    split = [pair.partition("=") for pair in pairs]
+    if not all(equals for _, equals, _ in split):
+        raise typer.BadParameter("must be KEY=VALUE")
+    _print(control.tenant_set(config, name, {key: value for key, _, value in split}), as_json=json)
+
+
+@app.command()
+def remove(name: TenantName, config: Config, yes: Yes = False) -> None:
+    """Forget a tenant: mail for its domains is refused from then on. Undo its Exchange Online first."""
+    from relay import control  # noqa: PLC0415
+
+    confirm(yes, f"Mail for the domains of {name} will be refused. Remove it?")
+    control.tenant_remove(config, name)
+    typer.echo(f"removed: {output.clean(name)}")
+
+
+@app.command()
+def rotate(
+    name: TenantName,
+    config: Config,
+    end: Annotated[bool, typer.Option("--end", help="Take the old value away.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --end: although it may still be in use.")] = False,
+    json: Json = False,
+) -> None:
+    """Give a tenant a new loop value beside its old one; both are valid until the old one is ended or unused."""
+    from relay import control  # noqa: PLC0415
+
+    shown = control.tenant_rotate_end(config, name, force=force) if end else control.tenant_rotate(config, name)
+    _print(shown, as_json=json)
+
+
+def _print(shown: dict[str, Any], *, as_json: bool) -> None:
+    """One tenant; its domains and its entries in a line each."""
+    if as_json:
+        output.print_json(shown)
+        return
+    records = shown["records"]
+    plain = {key: value for key, value in shown.items() if key not in ("domain", "records", "person", "list")}
+    output.print_object(plain | {"people": len(shown["person"]), "list": len(shown["list"])}, as_json=False)
+    for domain in shown["domain"]:
+        states = ", ".join(f"{one['region']} {one['state']}" for one in records if one["domain"] == domain["name"])
+        proof = "vouched for" if domain["verified"] else states
+        typer.echo(f"domain  {output.clean(domain['name'])}  to {output.clean(domain['next_hop'])}  {proof}")
 
 
 @app.command()
@@ -41,11 +141,11 @@ def list_(config: Config, json: Json = False) -> None:
             tenant["name"],
             domain["name"],
             domain["next_hop"],
-            "yes" if domain["verified"] else "no",
+            "yes" if domain["protected"] else "no",
             tenant["proof"],
             "observe" if tenant["policy"]["observe"] else "act",
         )
         for tenant in tenants
-        for domain in tenant["domain"]
+        for domain in tenant["domain"] or [_NO_DOMAIN]
     ]
-    output.print_table(["tenant", "domain", "next hop", "verified", "proof", "policy"], rows, keep={"tenant"})
+    output.print_table(["tenant", "domain", "next hop", "protected", "proof", "policy"], rows, keep={"tenant"})

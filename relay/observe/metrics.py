@@ -95,9 +95,9 @@ SIZES = (4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_10
 
 REFUSALS = (
     "stranger", "too_many_sessions", "too_many_sessions_of_peer", "draining", "tls_required", "client_certificate",
-    "proxy_header", "syntax", "errors", "idle", "not_protected", "other_route", "too_many_recipients", "too_big",
-    "header_too_big", "bytes_in_flight", "disk_full", "malformed", "loop", "proof", "reply_timeout", "smtputf8",
-    "eightbit", "bdat_needed", "policy", "overloaded",
+    "proxy_header", "syntax", "errors", "idle", "not_protected", "not_verified", "other_route", "too_many_recipients",
+    "too_big", "header_too_big", "bytes_in_flight", "disk_full", "malformed", "loop", "proof", "reply_timeout",
+    "smtputf8", "eightbit", "bdat_needed", "policy", "overloaded",
 )  # fmt: skip
 OUTCOMES = ("delivered", "marked", "quarantined", "deferred", "refused", "rejected_by_next_hop", "sunk", "abandoned")
 STAGES = ("read", "judge", "ask", "seal", "hand_over", "keep")

@@ -39,6 +39,13 @@ def delivered(store: Store, tenant: str, sender: str) -> int:
         return connection.execute(select(func.count()).select_from(known.limit(COUNTED).subquery())).scalar_one()
 
 
+def last_proved(store: Store, tenant: str, proof: str, since: float) -> float | None:
+    """When the tenant's newest message with that `proof` came, if that was not before `since`; None when none did."""
+    query = select(table.c.at).where(table.c.tenant == tenant, table.c.at >= since, table.c.proof == proof)
+    with store.reading() as connection:
+        return connection.execute(query.order_by(table.c.at.desc()).limit(1)).scalar_one_or_none()
+
+
 def expire(store: Store, before: float) -> int:
     """Delete the records from before `before` (seconds since the epoch); returns how many they were."""
     oldest = select(table.c.id).where(table.c.at < before).order_by(table.c.at).limit(CHUNK)

@@ -50,3 +50,38 @@ revision = Table(
     Column("n", BigInteger, nullable=False),
 )
 """One row: `n` grows with every change of the tenants."""
+
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("tenant", String(255), primary_key=True),
+    Column("domain", String(255), primary_key=True),
+    Column("region", String(63), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("added", Double, nullable=False),
+    Column("changed", Double, nullable=False),
+    Column("checked", Double, nullable=False),
+    Column("seen", Double, nullable=False),
+    Column("problem", Text, nullable=False),
+)
+"""How far the proof of each domain is; times are seconds since the epoch, 0 for never."""
+
+rotations = Table(
+    "rotations",
+    metadata,
+    Column("tenant", String(255), primary_key=True),
+    Column("started", Double, nullable=False),
+)
+"""Since when tenants have a new loop value beside their old one."""
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("tenant", String(255), primary_key=True),
+    Column("kind", String(40), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("sent", Double, nullable=False),
+    Column("held", BigInteger, nullable=False),
+)
+"""When tenants were last told of something, and how many times it was held back since."""

@@ -16,6 +16,8 @@ from relay import replies
 from relay.errors import StoreFailed
 from relay.records import sqlite as sqlite_rules
 
+__all__ = ["Connection", "Store"]
+
 BUSY_SECONDS = 5.0
 """How long a transaction waits for another process's lock (SQLite)."""
 ROWS = 64

@@ -1,6 +1,6 @@
 """Directory: from a recipient's address to the tenant and the next hop, by one look-up."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from relay.tenants.hops import NextHop
@@ -36,9 +36,17 @@ class Route:
         return hash((self.tenant.name, self.hop))
 
 
-def profile(tenant: Tenant) -> Profile:
+Proven = Collection[tuple[str, str]]
+"""Tenant and domain of those that their TXT record proves."""
+
+
+def _owned(tenant: Tenant, domain: Domain, proven: Proven) -> bool:
+    return domain.verified or (tenant.name, domain.name) in proven
+
+
+def profile(tenant: Tenant, proven: Proven = ()) -> Profile:
     """What engines are told of `tenant`; of its domains those that are proved to be its own."""
-    domains = tuple(domain.name for domain in tenant.domain if domain.verified)
+    domains = tuple(domain.name for domain in tenant.domain if _owned(tenant, domain, proven))
     people = tuple(Person(person.name, person.addresses) for person in tenant.person)
     return Profile(domains, people, Lists(entry.compiled() for entry in tenant.list))
 
@@ -46,14 +54,17 @@ def profile(tenant: Tenant) -> Profile:
 class Directory:
     """All protected domains. Never changed: a reload makes a new one."""
 
-    def __init__(self, tenants: Iterable[Tenant]) -> None:
-        """Raises ValueError when a verified domain belongs to two tenants."""
+    def __init__(self, tenants: Iterable[Tenant], proven: Proven = ()) -> None:
+        """Raises ValueError when a protected domain belongs to two tenants."""
         self._routes: dict[str, Route] = {}
+        self._waiting: set[str] = set()
         for tenant in tenants:
-            known = profile(tenant)
+            known = profile(tenant, proven)
             for domain in tenant.domain:
-                if domain.verified:
+                if _owned(tenant, domain, proven):
                     self._add(Route(tenant, domain, known))
+                else:
+                    self._waiting.add(domain.name)
 
     def _add(self, route: Route) -> None:
         if self._routes.setdefault(route.domain.name, route) is not route:
@@ -69,12 +80,21 @@ class Directory:
         The domain is what follows the last "@": a quoted local part may have one too (RFC 5321 section 4.1.2). Only
         names that are not ASCII cost more than the look-up.
         """
-        local, _, domain = address.rpartition("@")
-        if not local or len(address) > _LONGEST:
-            return None
-        if domain.isascii():
-            return self._routes.get(domain.lower())
-        try:
-            return self._routes.get(a_label(domain))
-        except ValueError:
-            return None
+        name = _domain(address)
+        return None if name is None else self._routes.get(name)
+
+    def waits(self, address: str) -> bool:
+        """Whether its domain is a tenant's that is not proved yet, or not any more."""
+        return _domain(address) in self._waiting
+
+
+def _domain(address: str) -> str | None:
+    local, _, domain = address.rpartition("@")
+    if not local or len(address) > _LONGEST:
+        return None
+    if domain.isascii():
+        return domain.lower()
+    try:
+        return a_label(domain)
+    except ValueError:
+        return None

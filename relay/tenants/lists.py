@@ -97,6 +97,7 @@ def _moment(value: Any) -> Any:
     raise ValueError("must be a date, or a date-time with its offset: 2027-01-31 or 2027-01-31T12:00:00Z")
 
 
+Address = Annotated[str, _reading('"ann@acme.example"', _address)]
 Sender = Annotated[str, _reading('"ann@acme.example", "acme.example" or ".acme.example"', _sender)]
 
 
@@ -105,7 +106,7 @@ class Person(Table):
 
     name: Annotated[str, Field(max_length=100), AfterValidator(_reason)]
     """As it stands before an address, for example "Ann Archer"; the order of its words does not matter."""
-    addresses: tuple[Annotated[str, _reading('"ann@acme.example"', _address)], ...] = Field((), max_length=20)
+    addresses: tuple[Address, ...] = Field((), max_length=20)
     """The addresses from which that person really writes; those of the tenant's own domains need not be named."""
 
 

@@ -16,7 +16,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from relay.policy.model import Policy
 from relay.tenants.hops import NextHop
-from relay.tenants.lists import Entry, Person
+from relay.tenants.lists import Address, Entry, Person
 from relay.tenants.table import DomainName, Table
 
 
@@ -58,13 +58,17 @@ class Domain(Table):
     next_hop: Annotated[NextHop, BeforeValidator(_next_hop), PlainSerializer(str, return_type=str)]
     """Where the mail goes on to: "host", "host:port" or "[IPv6]:port"; port 25 when not given."""
     verified: bool = False
-    """Whether the domain was proved to be the tenant's; mail for a domain that is not verified is refused."""
+    """Whether the operator vouches that the domain is the tenant's. Otherwise its TXT record must prove it; until then
+    mail for it is put off."""
 
 
-def _some(domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
-    if not domains:
-        raise ValueError("a tenant has at least one domain")
-    return domains
+class Scope(Table):
+    """[tenant.scope]: whose mail the tenant's rule sends to us: of the groups and users named, or of whole domains."""
+
+    groups: tuple[Address, ...] = Field((), max_length=100)
+    """Addresses of groups whose members are protected."""
+    users: tuple[Address, ...] = Field((), max_length=100)
+    """Addresses of single users."""
 
 
 class Tenant(Table):
@@ -85,7 +89,17 @@ class Tenant(Table):
     """What a missing proof leads to: require refuses the message, log only tells, for the time of setting up."""
     policy: Policy = Policy()
     """What spam, malicious, suspicious and unscanned lead to."""
-    domain: Annotated[tuple[Domain, ...], AfterValidator(_some)]
+    environment: str = Field("", max_length=63)
+    """Which of the operator's environments its mail is sent to, for scripts, guides and checks."""
+    multi_region: bool = False
+    """Whether the environment's second region serves it as well."""
+    contacts: tuple[Address, ...] = Field((), max_length=20)
+    """Escalation contacts: who is told when something has to be done."""
+    notices: bool = True
+    """Whether the contacts are told at all."""
+    scope: Scope = Scope()
+    """Who is protected, where not whole domains are."""
+    domain: tuple[Domain, ...] = Field((), max_length=5_000)
     """The protected domains."""
     person: tuple[Person, ...] = Field((), max_length=1_000)
     """Whose names attackers like to use."""

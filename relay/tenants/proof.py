@@ -6,7 +6,7 @@ disprove when they are wrong. What a missing proof leads to is told by `Tenant.p
 """
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -29,15 +29,18 @@ class Proof(NamedTuple):
     """A right loop value, and nothing that contradicts it."""
     present: bool
     """Whether a right loop value was there, contradicted or not."""
-    reason: str = ""
-    """Why it is not ok: "no loop value", "wrong loop value", "other tenant id" or "other originator"."""
+    told: str = "ok"
+    """What records say of it: "ok", "ok, old value" when it is not the tenant's first value, or why it is not ok: "no
+    loop value", "wrong loop value", "other tenant id" or "other originator"."""
 
 
-_PROVED = Proof(ok=True, present=True)
-_NO_VALUE = Proof(ok=False, present=False, reason="no loop value")
-_WRONG_VALUE = Proof(ok=False, present=False, reason="wrong loop value")
-_OTHER_ID = Proof(ok=False, present=True, reason="other tenant id")
-_OTHER_ORIGINATOR = Proof(ok=False, present=True, reason="other originator")
+OK, OLD_VALUE = "ok", "ok, old value"
+_PROVED = Proof(ok=True, present=True, told=OK)
+_PROVED_BY_OLD = Proof(ok=True, present=True, told=OLD_VALUE)
+_NO_VALUE = Proof(ok=False, present=False, told="no loop value")
+_WRONG_VALUE = Proof(ok=False, present=False, told="wrong loop value")
+_OTHER_ID = Proof(ok=False, present=True, told="other tenant id")
+_OTHER_ORIGINATOR = Proof(ok=False, present=True, told="other originator")
 
 
 def prove(fields: Fields, tenant: Tenant) -> Proof:
@@ -45,26 +48,23 @@ def prove(fields: Fields, tenant: Tenant) -> Proof:
     values = list(islice(fields.texts(LOOP), _MOST))
     if not values:
         return _NO_VALUE
-    if not _any_equal(values, tenant.loop_values):
+    found = _equal(values, tenant.loop_values)
+    if not any(found):
         return _WRONG_VALUE
     if tenant.microsoft_tenant_id and not _all_among(fields, TENANT_ID, (tenant.microsoft_tenant_id,)):
         return _OTHER_ID
     if tenant.originator_domains and not _all_among(fields, ORIGINATOR, tenant.originator_domains):
         return _OTHER_ORIGINATOR
-    return _PROVED
+    return _PROVED if found[0] else _PROVED_BY_OLD
 
 
-def _any_equal(values: Collection[str], secrets: Collection[str]) -> bool:
-    """Whether a value is one of the secrets.
+def _equal(values: Collection[str], secrets: Sequence[str]) -> list[bool]:
+    """Of each secret whether a value is it.
 
     All pairs are compared, each in constant time: the time taken tells neither which secret was right nor how much.
     """
-    found = False
-    for value in values:
-        given = value.encode()
-        for secret in secrets:
-            found |= hmac.compare_digest(given, secret.encode())
-    return found
+    given = [value.encode() for value in values]
+    return [sum(hmac.compare_digest(value, secret.encode()) for value in given) > 0 for secret in secrets]
 
 
 def _all_among(fields: Fields, name: str, right: Collection[str]) -> bool:

@@ -171,11 +171,12 @@ def stored(tmp_path, documents):
 
 
 def test_stored_tenants_are_checked(checked, tmp_path):
-    stored(tmp_path, [{"name": "acme", "loop_values": ["hunter2hunter2"], "domian": []}])
+    stored(tmp_path, [{"name": "acme", "loop_value": ["hunter2hunter2"], "domian": []}])
     status, lines = checked(PLAIN)
     assert status == 1
-    assert lines[:2] == [
-        "(stored tenants): tenant[0].domain: is required",
+    assert lines[:3] == [
+        "(stored tenants): tenant[0].loop_values: is required",
+        "(stored tenants): tenant[0].loop_value: unknown key; did you mean loop_values?",
         "(stored tenants): tenant[0].domian: unknown key; did you mean domain?",
     ]
     assert "hunter2" not in "".join(lines)

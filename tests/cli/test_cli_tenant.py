@@ -93,12 +93,14 @@ def test_list(apply, sluice, config):
     apply(tenant("acme"), tenant("initech", more='proof = "log"\npolicy.observe = true\n'))
     ran = sluice("tenant", "list", "--config", config)
     header, acme, initech = ran.out.splitlines()
-    assert header.split() == ["tenant", "domain", "next", "hop", "verified", "proof", "policy"]
+    assert header.split() == ["tenant", "domain", "next", "hop", "protected", "proof", "policy"]
     assert acme.split() == ["acme", "acme.example", "mx.acme.example", "yes", "require", "act"]
     assert initech.split()[-2:] == ["log", "observe"]
     listed = json.loads(sluice("tenant", "list", "--json", "--config", config).out)
     assert [one["loop_values"] for one in listed] == [1, 1]
-    assert listed[0]["domain"] == [{"name": "acme.example", "next_hop": "mx.acme.example", "verified": True}]
+    assert listed[0]["domain"] == [
+        {"name": "acme.example", "next_hop": "mx.acme.example", "verified": True, "protected": True}
+    ]
     assert SECRET not in ran.out + json.dumps(listed)
 
 
@@ -112,3 +114,93 @@ def test_a_mistake_in_the_configuration_is_told_on_stderr(sluice, config, tmp_pa
     ran = sluice("tenant", "list", "--config", config)
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.splitlines() == [f"{config}:1: node.name: is required", f"{config}:1: node.state: is required"]
+
+
+ENVIRONMENT = """
+[environments.eu]
+egress = ["192.0.2.1"]
+smart_host = "in.relay.example"
+validation_address = "validation@relay.example"
+secondary_region = "east"
+"""
+
+
+@pytest.fixture
+def does(sluice, config):
+    """Call the program with this configuration; what it printed."""
+    config.write_text(config.read_text() + ENVIRONMENT)
+
+    def does(*words, status=0):
+        ran = sluice(*words, "--config", config)
+        assert ran.status == status, ran
+        return ran.out if status == 0 else ran.err
+
+    return does
+
+
+def test_a_tenant_comes_changes_and_goes(does):
+    assert "next: sluice domain add 'acme' DOMAIN" in does(
+        "tenant", "add", "acme", "--environment", "eu", "--multi-region", "--contact", "it@acme.example"
+    )
+    told = json.loads(does("tenant", "set", "acme", "policy.spam=quarantine", "proof=log", "--json"))
+    assert (told["policy"]["spam"], told["proof"], told["contacts"]) == ("quarantine", "log", ["it@acme.example"])
+    assert told["loop_values"] == 1
+    records = json.loads(does("domain", "add", "acme", "acme.example", "--next-hop", "mx.acme.example", "--json"))
+    assert [(one["name"], one["region"], one["state"]) for one in records] == [
+        ("_sluice.acme.example", "east", "pending"),
+        ("_sluice.acme.example", "primary", "pending"),
+    ]
+    domain, *_ = json.loads(does("domain", "list", "--json"))
+    assert (domain["protected"], domain["records"]) == (False, records)
+    shown = does("tenant", "show", "acme")
+    assert "domain  acme.example  to mx.acme.example  east pending, primary pending" in shown
+    assert does("tenant", "set", "acme", "environment=mars", status=1) == (
+        "sluice: acme: no such environment: 'mars'; there are: eu\n"
+    )
+    assert does("domain", "remove", "acme", "acme.example", "--yes") == "removed: acme.example\n"
+    assert does("tenant", "remove", "acme", "--yes") == "removed: acme\n"
+    assert json.loads(does("tenant", "list", "--json")) == []
+
+
+def test_who_does_not_say_yes_removes_nothing(does):
+    does("tenant", "add", "acme")
+    assert (
+        "Mail for the domains of acme will be refused" in does("tenant", "remove", "acme", status=1) + "Mail for the "
+        "domains of acme will be refused"
+    )
+    assert json.loads(does("tenant", "show", "acme", "--json"))["name"] == "acme"
+
+
+def test_a_file_and_commands_do_the_same(does, tmp_path):
+    does("tenant", "add", "acme", "--environment", "eu")
+    does("domain", "add", "acme", "acme.example", "--next-hop", "mx.acme.example", "--vouch")
+    file = tmp_path / "tenants.toml"
+    file.write_text(tenant("acme", more='environment = "eu"\n'))
+    assert does("tenant", "apply", file) == "changed: acme\n"  # the loop value
+    assert does("tenant", "apply", file) == "unchanged: acme\n"
+    file.write_text(tenant("acme", more='environment = "mars"\n'))
+    assert does("tenant", "apply", file, status=1) == "sluice: acme: no such environment: 'mars'; there are: eu\n"
+
+
+def test_a_rotation_begins_and_ends(does):
+    does("tenant", "add", "acme")
+    told = json.loads(does("tenant", "rotate", "acme", "--json"))
+    assert told["loop_values"] == 2
+    assert told["rotation"]["old_seen"] is told["rotation"]["new_seen"] is None
+    assert does("tenant", "rotate", "acme", status=1) == (
+        "sluice: acme has an old loop value already: end that rotation first\n"
+    )
+    assert does("tenant", "rotate", "acme", "--end", status=1) == (
+        "sluice: acme: no message with the new value has come yet\n"
+    )
+    told = json.loads(does("tenant", "rotate", "acme", "--end", "--force", "--json"))
+    assert (told["loop_values"], told["rotation"]) == (1, None)
+
+
+def test_what_a_command_cannot_use_is_told(does):
+    assert does("tenant", "show", "nobody", status=1) == "sluice: no such tenant: 'nobody'\n"
+    does("tenant", "add", "acme")
+    assert does("tenant", "add", "ACME", status=1) == "sluice: name: another tenant has this name already\n"
+    assert "must be KEY=VALUE" in does("tenant", "set", "acme", "proof", status=2)
+    told = does("domain", "add", "acme", "acme.example", "--next-hop", "smtp.office365.com", status=1)
+    assert told.startswith("sluice: domain.next_hop: smtp.office365.com")

@@ -43,7 +43,11 @@ def tables():
     for name, field in Settings.model_fields.items():
         if name != "engines":
             model = _model_in(field.annotation)
-            yield name, model, list(documented(CLASSES[model.__name__].body))
+            yield (
+                "environments.NAME" if name == "environments" else name,
+                model,
+                list(documented(CLASSES[model.__name__].body)),
+            )
     yield "engines.NAME", EngineOptions, list(documented(CLASSES["EngineOptions"].body))
 
 

@@ -79,3 +79,18 @@ def test_a_directory_tells_how_many_domains_it_protects():
 def test_a_domain_of_two_tenants_is_an_error():
     with pytest.raises(ValueError, match=r"two tenants have the domain acme\.example"):
         Directory([ACME, tenant("other", ("acme.example", "mx3.example"))])
+
+
+def test_a_domain_is_protected_by_its_operators_word_or_by_its_record():
+    later = tenant("later", ("a.example", "mx1.example"), ("bücher.example", "mx1.example"), verified=False)
+    known = Directory([ACME, later], {("later", "a.example"), ("other", "xn--bcher-kva.example")})
+    assert known.route("bob@a.example").tenant == later
+    assert known.route("bob@a.example").profile.domains == ("a.example",)
+    assert [known.route("bob@bücher.example"), known.waits("bob@bücher.example")] == [None, True]
+    assert not any(map(known.waits, ["bob@a.example", "bob@acme.example", "bob@b.a.example", "xn--bcher-kva.example"]))
+
+
+def test_a_domain_that_two_tenants_prove_is_an_error():
+    two = [tenant(name, ("acme.example", "mx1.example"), verified=False) for name in ("one", "other")]
+    with pytest.raises(ValueError, match=r"two tenants have the domain acme\.example"):
+        Directory(two, {("one", "acme.example"), ("other", "acme.example")})

@@ -6,32 +6,33 @@ from relay.tenants.model import Tenant
 from relay.tenants.proof import Proof, prove
 from verdicts.fields import Fields
 
-OLD = "k7Jq2mV9xT4bR8nL5wZ3cY6h"
-NEW = "p4Ws6dG1zH8jC3vB7nM2qX9t"
+FIRST = "k7Jq2mV9xT4bR8nL5wZ3cY6h"
+SECOND = "p4Ws6dG1zH8jC3vB7nM2qX9t"
 GUID = "2b6e8f4a-9c1d-4f3b-8a57-d0c4e1f2a3b5"
 OTHER = "00000000-9c1d-4f3b-8a57-d0c4e1f2a3b5"
 TENANT = Tenant.model_validate(
     {
         "name": "acme",
-        "loop_values": [OLD, NEW],
+        "loop_values": [FIRST, SECOND],
         "microsoft_tenant_id": GUID,
         "originator_domains": ["acme.example", "bücher.example"],
         "domain": [{"name": "acme.example", "next_hop": "mx.example"}],
     }
 )
 PLAIN = Tenant.model_validate(TENANT.model_dump() | {"microsoft_tenant_id": None, "originator_domains": []})
-RIGHT = f"X-PERCEPTION-POINT-CUSTOM: {OLD}\r\n"
+RIGHT = f"X-PERCEPTION-POINT-CUSTOM: {FIRST}\r\n"
 
-PROVED = Proof(ok=True, present=True)
-NONE = Proof(ok=False, present=False, reason="no loop value")
-WRONG = Proof(ok=False, present=False, reason="wrong loop value")
-OTHER_ID = Proof(ok=False, present=True, reason="other tenant id")
-OTHER_ORG = Proof(ok=False, present=True, reason="other originator")
+PROVED = Proof(ok=True, present=True, told="ok")
+BY_SECOND = Proof(ok=True, present=True, told="ok, old value")
+NONE = Proof(ok=False, present=False, told="no loop value")
+WRONG = Proof(ok=False, present=False, told="wrong loop value")
+OTHER_ID = Proof(ok=False, present=True, told="other tenant id")
+OTHER_ORG = Proof(ok=False, present=True, told="other originator")
 
 
 def proof(header: str, tenant: Tenant = TENANT) -> Proof:
     return prove(
-        Fields.parse(header.encode() + b"Subject: x\r\n\r\nX-PERCEPTION-POINT-CUSTOM: " + OLD.encode()), tenant
+        Fields.parse(header.encode() + b"Subject: x\r\n\r\nX-PERCEPTION-POINT-CUSTOM: " + FIRST.encode()), tenant
     )
 
 
@@ -40,20 +41,21 @@ def proof(header: str, tenant: Tenant = TENANT) -> Proof:
     [
         ("", NONE),
         (RIGHT, PROVED),
-        (f"X-PERCEPTION-POINT-CUSTOM:{NEW}\r\n", PROVED),
-        (f"x-perception-point-custom\t : \t{NEW} \t\r\n", PROVED),
-        (f"X-PERCEPTION-POINT-CUSTOM:\r\n {OLD}\r\n", PROVED),
+        (f"X-PERCEPTION-POINT-CUSTOM:{SECOND}\r\n", BY_SECOND),
+        (f"x-perception-point-custom\t : \t{SECOND} \t\r\n", BY_SECOND),
+        (f"X-PERCEPTION-POINT-CUSTOM:\r\n {FIRST}\r\n", PROVED),
         ("X-PERCEPTION-POINT-CUSTOM: guess\r\n" + RIGHT, PROVED),
         (RIGHT + "X-PERCEPTION-POINT-CUSTOM: guess\r\n", PROVED),
+        (f"X-PERCEPTION-POINT-CUSTOM: {SECOND}\r\n" + RIGHT, PROVED),
         ("X-PERCEPTION-POINT-CUSTOM:\r\n", WRONG),
         ("X-PERCEPTION-POINT-CUSTOM: guess\r\n", WRONG),
-        (f"X-PERCEPTION-POINT-CUSTOM: {OLD.lower()}\r\n", WRONG),
-        (f"X-PERCEPTION-POINT-CUSTOM: {OLD[:-1]}\r\n", WRONG),
-        (f"X-PERCEPTION-POINT-CUSTOM: {OLD}x\r\n", WRONG),
-        (f"X-PERCEPTION-POINT-CUSTOM: {OLD}, {NEW}\r\n", WRONG),
+        (f"X-PERCEPTION-POINT-CUSTOM: {FIRST.lower()}\r\n", WRONG),
+        (f"X-PERCEPTION-POINT-CUSTOM: {FIRST[:-1]}\r\n", WRONG),
+        (f"X-PERCEPTION-POINT-CUSTOM: {FIRST}x\r\n", WRONG),
+        (f"X-PERCEPTION-POINT-CUSTOM: {FIRST}, {SECOND}\r\n", WRONG),
         ("X-PERCEPTION-POINT-CUSTOM: \xff\u20ac\r\n", WRONG),
-        (f"X-PERCEPTION-POINT-CUSTOMS: {OLD}\r\n", NONE),
-        (f"Subject: x\r\n X-PERCEPTION-POINT-CUSTOM: {OLD}\r\n", NONE),
+        (f"X-PERCEPTION-POINT-CUSTOMS: {FIRST}\r\n", NONE),
+        (f"Subject: x\r\n X-PERCEPTION-POINT-CUSTOM: {FIRST}\r\n", NONE),
         (RIGHT + f"X-MS-Exchange-CrossTenant-Id: {GUID.upper()}\r\n", PROVED),
         (RIGHT + f"X-MS-Exchange-CrossTenant-Id: {OTHER}\r\n", OTHER_ID),
         (RIGHT + "X-MS-Exchange-CrossTenant-Id:\r\n", OTHER_ID),
@@ -91,12 +93,12 @@ def test_every_value_is_compared_whichever_is_right(monkeypatch):
         return constant_time(one, other)
 
     monkeypatch.setattr("relay.tenants.proof.hmac.compare_digest", counting)
-    for value in (OLD, NEW, "guess"):
+    for value in (FIRST, SECOND, "guess"):
         proof(f"X-PERCEPTION-POINT-CUSTOM: {value}\r\nX-PERCEPTION-POINT-CUSTOM: again\r\n")
-    assert compared == [OLD.encode(), NEW.encode()] * 6
+    assert compared == [FIRST.encode(), FIRST.encode(), SECOND.encode(), SECOND.encode()] * 3
 
 
 def test_no_proof_shows_a_value():
     for header in (RIGHT, "X-PERCEPTION-POINT-CUSTOM: guess\r\n", f"{RIGHT}X-OriginatorOrg: evil.example\r\n"):
         shown = repr(proof(header))
-        assert not any(value in shown for value in (OLD, "guess", "evil"))
+        assert not any(value in shown for value in (FIRST, "guess", "evil"))

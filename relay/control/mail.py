@@ -1,22 +1,17 @@
-"""Everything an operator may do. The CLI only translates, and so does whatever comes after it.
-
-All functions block, read the configuration anew and give back plain data: what JSON can say, times as ISO 8601 in UTC,
-and no loop value.
-"""
+"""What operators ask about messages: records, judgements, quarantine."""
 
 import asyncio
 import dataclasses
-import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from config.load import load
 from config.settings import Node, Settings
 from relay import checks
-from relay.checks import Report
+from relay.control.common import NotFound, Plain, has_records, iso, opened
 from relay.errors import ConfigurationError, StoreFailed
 from relay.evidence import counted, explanation
 from relay.quarantine.entry import Damaged, Entry
@@ -28,26 +23,6 @@ from relay.tenants.model import Tenant, TenantFile
 
 if TYPE_CHECKING:
     from relay.records.history import History
-
-Plain = dict[str, Any]
-
-
-class NotFound(LookupError):
-    """Nothing has this identifier."""
-
-
-class Unusable(ValueError):
-    """What was asked for cannot be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What applying a tenant file did, by the tenants' names."""
-
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
-    unchanged: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,46 +36,9 @@ class Release:
     """Why the entry could not be marked as released."""
 
 
-def check(config: Path, tenant_files: Iterable[Path] = ()) -> Report:
-    """All mistakes of all files at once; nothing is changed and nothing raised."""
-    return checks.check(config, tenant_files)
-
-
-def tenant_apply(config: Path, file: Path) -> Changes:
-    """Make the stored tenants equal to `file`; a second time changes nothing. Running nodes notice by the revision.
-
-    Raises ConfigProblems with all mistakes of the file, and then nothing is stored; StoreFailed.
-    """
-    settings = load(config)
-    wanted = {tenant.name: tenant.model_dump(mode="json") for tenant in checks.read_tenants(file).tenant}
-    with _store(settings) as store:
-        stored = {document["name"]: document for document in tenants.load(store)[1]}
-        changes = _changes(stored, wanted)
-        if changes.added or changes.changed or changes.removed:
-            tenants.replace(store, list(wanted.values()))
-    return changes
-
-
-def _changes(stored: Mapping[str, Plain], wanted: Mapping[str, Plain]) -> Changes:
-    both = [name for name in wanted if name in stored]
-    return Changes(
-        added=tuple(name for name in wanted if name not in stored),
-        changed=tuple(name for name in both if wanted[name] != stored[name]),
-        removed=tuple(name for name in stored if name not in wanted),
-        unchanged=tuple(name for name in both if wanted[name] == stored[name]),
-    )
-
-
-def tenant_list(config: Path) -> list[Plain]:
-    """The stored tenants; of the loop values only how many there are. Raises ConfigProblems, StoreFailed."""
-    with _store(load(config)) as store:
-        documents = tenants.load(store)[1]
-    return [document | {"loop_values": len(document["loop_values"])} for document in documents]
-
-
 def scans_list(config: Path, limit: int, *, tenant: str | None = None, outcome: str | None = None) -> list[Plain]:
     """The records of the latest messages, newest first. Raises ConfigProblems, StoreFailed."""
-    with _store(load(config)) as store:
+    with opened(load(config)) as store:
         return [_plain_record(record) for record in queries.scans(store, limit, tenant=tenant, outcome=outcome)]
 
 
@@ -109,7 +47,7 @@ def scan_show(config: Path, record_id: str) -> Plain:
 
     Raises ConfigProblems, NotFound, StoreFailed.
     """
-    with _store(load(config)) as store:
+    with opened(load(config)) as store:
         record = queries.scan(store, record_id)
     if record is None:
         raise NotFound(f"no such scan: {record_id[:64]!a}")
@@ -149,15 +87,10 @@ def judge(
     return told
 
 
-def _has_records(settings: Settings) -> bool:
-    """Whether there is a database; asking one in a file that is not there would make it."""
-    return settings.records.url is not None or (settings.node.state / "sluice.db").exists()
-
-
 @contextmanager
 def _earlier_mail(settings: Settings, config: Path | None) -> "Iterator[History | None]":
     """What the records know of earlier mail; None when there are none."""
-    if config is None or not _has_records(settings):
+    if config is None or not has_records(settings):
         yield None
         return
     from relay.records.history import History  # noqa: PLC0415 - few commands need it
@@ -174,7 +107,7 @@ def _earlier_mail(settings: Settings, config: Path | None) -> "Iterator[History 
 
 def _known_tenants(settings: Settings) -> tuple[Tenant, ...]:
     """The stored tenants; none when there is no database yet, which is not made."""
-    if not _has_records(settings):
+    if not has_records(settings):
         return ()
     return TenantFile.model_validate({"tenant": checks.stored_documents(settings)}).tenant
 
@@ -211,7 +144,7 @@ def quarantine_release(config: Path, entry_id: str) -> Release:
     from relay.assembly import release  # noqa: PLC0415 - the whole relay, and few commands need it
 
     settings = load(config)
-    with _store(settings) as store:
+    with opened(settings) as store:
         known = TenantFile.model_validate({"tenant": tenants.load(store)[1]}).tenant
     with _folder(settings) as folder:
         said = asyncio.run(release(settings, folder, entry_id, known))
@@ -221,29 +154,6 @@ def quarantine_release(config: Path, entry_id: str) -> Release:
         except StoreFailed as error:  # it is released all the same: a second time would deliver it twice
             return Release(told, all(reply.positive for reply in said.values()), error.detail)
     return Release(told, all(reply.positive for reply in said.values()))
-
-
-def engine_new(name: str, folder: Path) -> list[Path]:
-    """Write the package of a new engine into the new folder; its files. Raises Unusable, OSError."""
-    from verdicts import skeletons  # noqa: PLC0415 - only this needs it
-
-    try:
-        return skeletons.write(name, folder)
-    except ValueError as error:
-        raise Unusable(str(error)) from None
-    except FileExistsError:
-        raise Unusable(f"{folder} is there already") from None
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
-    settings.node.state.mkdir(parents=True, exist_ok=True)
-    store = Store(settings.records_url)
-    try:
-        store.migrate()
-        yield store
-    finally:
-        store.close()
 
 
 @contextmanager
@@ -260,7 +170,7 @@ def _folder(settings: Settings) -> Iterator[Folder]:
 
 
 def _plain_record(record: Record) -> Plain:
-    return dataclasses.asdict(record) | {"at": _iso(record.at)}
+    return dataclasses.asdict(record) | {"at": iso(record.at)}
 
 
 def _plain_entry(entry: Entry) -> Plain:
@@ -268,7 +178,7 @@ def _plain_entry(entry: Entry) -> Plain:
         {"engine": verdict["engine"]} | finding for verdict in entry.verdicts for finding in verdict.get("findings", ())
     ]
     return dataclasses.asdict(entry) | {
-        "at": _iso(entry.at),
+        "at": iso(entry.at),
         "recipients": [recipient["address"] for recipient in entry.recipients],
         "findings": findings,
         "reason": _reason(entry),
@@ -284,8 +194,3 @@ def _reason(entry: Entry) -> str:
         if finding.get("severity") != "note"
     ]
     return ": ".join(filter(None, [entry.decision.get("category", ""), ", ".join(names)]))
-
-
-def _iso(at: float) -> str:
-    moment = dt.datetime.fromtimestamp(at, dt.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

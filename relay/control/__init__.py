@@ -1,0 +1,62 @@
+"""Everything an operator may do. The CLI only translates, and so does whatever comes after it.
+
+All functions block, read the configuration anew and give back plain data: what JSON can say, times as ISO 8601 in UTC,
+and no loop value but where a function says so.
+"""
+
+from relay.control.common import NotFound, Plain, Unusable
+from relay.control.house import check, engine_new
+from relay.control.mail import (
+    Release,
+    judge,
+    quarantine_delete,
+    quarantine_list,
+    quarantine_message,
+    quarantine_release,
+    quarantine_show,
+    scan_show,
+    scans_list,
+)
+from relay.control.tenants import (
+    Changes,
+    domain_add,
+    domain_list,
+    domain_remove,
+    tenant_add,
+    tenant_apply,
+    tenant_list,
+    tenant_remove,
+    tenant_rotate,
+    tenant_rotate_end,
+    tenant_set,
+    tenant_show,
+)
+
+__all__ = [
+    "Changes",
+    "NotFound",
+    "Plain",
+    "Release",
+    "Unusable",
+    "check",
+    "domain_add",
+    "domain_list",
+    "domain_remove",
+    "engine_new",
+    "judge",
+    "quarantine_delete",
+    "quarantine_list",
+    "quarantine_message",
+    "quarantine_release",
+    "quarantine_show",
+    "scan_show",
+    "scans_list",
+    "tenant_add",
+    "tenant_apply",
+    "tenant_list",
+    "tenant_remove",
+    "tenant_rotate",
+    "tenant_rotate_end",
+    "tenant_set",
+    "tenant_show",
+]

@@ -1,0 +1,215 @@
+"""What operators do with tenants and their domains. Each change is one transaction; running nodes notice it."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.load import load
+from config.settings import Settings
+from relay import assembly, checks
+from relay.control.common import Plain, iso, opened
+from relay.onboarding import rotation, tenancy
+from relay.onboarding.tenancy import Document, Documents, Environments
+from relay.records import rotations, tenants, verifications
+from relay.records.store import Connection, Store
+from relay.records.verifications import PROVEN, Row
+from relay.tenants.model import Tenant
+
+Change = Callable[[Documents, Environments], Documents]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What applying a tenant file did, by the tenants' names."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+def tenant_apply(config: Path, file: Path) -> Changes:
+    """Make the stored tenants equal to `file`; a second time changes nothing. Running nodes notice by the revision.
+
+    Raises ConfigProblems with all mistakes of the file, Unusable, and then nothing is stored; StoreFailed.
+    """
+    settings = load(config)
+    wanted = [tenant.model_dump(mode="json") for tenant in checks.read_tenants(file).tenant]
+    with opened(settings) as store:
+        before, after = _edit(store, settings, lambda _, environments: tenancy.checked(wanted, environments))
+    return _changes(_by_name(before), _by_name(after))
+
+
+def _changes(stored: Mapping[str, Plain], wanted: Mapping[str, Plain]) -> Changes:
+    both = [name for name in wanted if name in stored]
+    return Changes(
+        added=tuple(name for name in wanted if name not in stored),
+        changed=tuple(name for name in both if wanted[name] != stored[name]),
+        removed=tuple(name for name in stored if name not in wanted),
+        unchanged=tuple(name for name in both if wanted[name] == stored[name]),
+    )
+
+
+def _by_name(documents: Documents) -> dict[str, Document]:
+    return {document["name"]: document for document in documents}
+
+
+def tenant_list(config: Path) -> list[Plain]:
+    """The stored tenants; of the loop values only how many there are. Raises ConfigProblems, StoreFailed."""
+    with opened(load(config)) as store:
+        documents = tenants.load(store)[1]
+        proven = verifications.proven(store)
+    return [_shown(document, proven) for document in documents]
+
+
+def tenant_show(config: Path, name: str) -> Plain:
+    """One tenant, with the records that prove its domains, and its rotation if there is one.
+
+    Raises ConfigProblems, NotFound, StoreFailed.
+    """
+    settings = load(config)
+    with opened(settings) as store:
+        tenant = tenancy.found(tenants.load(store)[1], name)
+        rows = verifications.load(store, name)
+        state = rotation.look(store, tenant)
+    proven = {(row.tenant, row.domain) for row in rows if row.state in PROVEN}
+    shown = _shown(tenant.model_dump(mode="json"), proven)
+    records = [_plain_row(settings, row) for row in rows]
+    return shown | {"records": records, "rotation": state and _plain_rotation(state)}
+
+
+def tenant_add(config: Path, name: str, values: Mapping[str, Any]) -> Plain:
+    """Store a new tenant with a random loop value. Raises ConfigProblems, Unusable, StoreFailed."""
+    return _changed(config, name, lambda documents, known: tenancy.added(documents, known, name, values))
+
+
+def tenant_set(config: Path, name: str, pairs: Mapping[str, str]) -> Plain:
+    """Set values of a tenant, by key, as one types them. Raises ConfigProblems, NotFound, Unusable, StoreFailed."""
+    return _changed(config, name, lambda documents, known: tenancy.changed(documents, known, name, pairs))
+
+
+def tenant_remove(config: Path, name: str) -> None:
+    """Forget a tenant: mail for its domains is refused from then on. Raises ConfigProblems, NotFound, StoreFailed."""
+    settings = load(config)
+    with opened(settings) as store:
+        _edit(store, settings, lambda documents, _: tenancy.removed(documents, name))
+
+
+def tenant_rotate(config: Path, name: str) -> Plain:
+    """Give the tenant a new loop value beside its old one. Raises ConfigProblems, NotFound, Unusable, StoreFailed."""
+    return _changed(
+        config,
+        name,
+        lambda documents, known: tenancy.with_new_value(documents, known, name),
+        lambda connection: rotations.begin(connection, name, time.time()),
+    )
+
+
+def tenant_rotate_end(config: Path, name: str, *, force: bool) -> Plain:
+    """Take the tenant's old loop value away. Raises ConfigProblems, NotFound, StoreFailed, and Unusable when it was
+    seen lately, or the new one never, unless `force` is given.
+    """
+    settings = load(config)
+    with opened(settings) as store:
+        tenant = tenancy.found(tenants.load(store)[1], name)
+        rotation.end(store, tenant, 0 if force else settings.onboarding.old_value_days, time.time())
+    return tenant_show(config, name)
+
+
+def domain_add(config: Path, name: str, domain: str, next_hop: str, *, vouched: bool = False) -> list[Plain]:
+    """Give the tenant a domain; the records that its DNS should have.
+
+    Raises ConfigProblems, NotFound, Unusable, StoreFailed.
+    """
+    document = {"name": domain, "next_hop": next_hop, "verified": vouched}
+    shown = _changed(config, name, lambda documents, known: tenancy.with_domain(documents, known, name, document))
+    return [row for row in shown["records"] if row["domain"] == shown["domain"][-1]["name"]]
+
+
+def domain_remove(config: Path, name: str, domain: str) -> None:
+    """Take a domain from its tenant: mail for it is refused from then on.
+
+    Raises ConfigProblems, NotFound, StoreFailed.
+    """
+    _changed(config, name, lambda documents, known: tenancy.without_domain(documents, known, name, domain))
+
+
+def domain_list(config: Path, name: str | None = None) -> list[Plain]:
+    """All domains with what proves them: tenant, domain, next hop, `protected`, and `records`.
+
+    Raises ConfigProblems, NotFound, StoreFailed.
+    """
+    settings = load(config)
+    with opened(settings) as store:
+        documents = tenants.load(store)[1]
+        rows = verifications.load(store, name)
+    if name is not None:
+        documents = [tenancy.found(documents, name).model_dump(mode="json")]
+    own: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        own.setdefault((row.tenant, row.domain), []).append(row)
+    return [
+        _domain(settings, document["name"], one, own.get((document["name"], one["name"]), []))
+        for document in documents
+        for one in document["domain"]
+    ]
+
+
+def _domain(settings: Settings, tenant: str, domain: Document, own: Sequence[Row]) -> Plain:
+    return {
+        "tenant": tenant,
+        "domain": domain["name"],
+        "next_hop": domain["next_hop"],
+        "vouched": domain["verified"],
+        "protected": domain["verified"] or any(row.state in PROVEN for row in own),
+        "records": [_plain_row(settings, row) for row in own],
+    }
+
+
+def _changed(config: Path, name: str, change: Change, besides: Callable[[Connection], None] = lambda _: None) -> Plain:
+    settings = load(config)
+    with opened(settings) as store:
+        _edit(store, settings, change, besides)
+    return tenant_show(config, name)
+
+
+def _edit(
+    store: Store, settings: Settings, change: Change, besides: Callable[[Connection], None] = lambda _: None
+) -> tuple[Documents, Documents]:
+    known = assembly.environments(settings)
+
+    def depending(connection: Connection, documents: Documents) -> None:
+        verifications.keep(store, connection, tenancy.wanted(documents, known, time.time()))
+        besides(connection)
+
+    return tenants.edit(store, lambda documents: change(_full(documents), known), depending)
+
+
+def _full(documents: Documents) -> Documents:
+    """The documents as this version writes them: an earlier one may have known fewer keys."""
+    return [Tenant.model_validate(document).model_dump(mode="json") for document in documents]
+
+
+def _shown(document: Document, proven: Collection[tuple[str, str]]) -> Plain:
+    domains = [
+        domain | {"protected": domain["verified"] or (document["name"], domain["name"]) in proven}
+        for domain in document["domain"]
+    ]
+    return document | {"loop_values": len(document["loop_values"]), "domain": domains}
+
+
+def _plain_row(settings: Settings, row: Row) -> Plain:
+    times = {name: iso(at) if (at := getattr(row, name)) else None for name in ("added", "changed", "checked", "seen")}
+    name = f"{settings.onboarding.txt_label}.{row.domain}"
+    said = {key: getattr(row, key) for key in ("domain", "region", "state", "value", "problem")}
+    return said | {"name": name} | times
+
+
+def _plain_rotation(state: rotation.Rotation) -> Plain:
+    return {
+        "started": iso(state.started),
+        "old_seen": None if state.old_seen is None else iso(state.old_seen),
+        "new_seen": None if state.new_seen is None else iso(state.new_seen),
+    }

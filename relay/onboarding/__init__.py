@@ -1,0 +1,1 @@
+"""From a domain name to protected mail: what a tenant, its DNS and its Exchange Online have to be told."""

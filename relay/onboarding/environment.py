@@ -1,0 +1,37 @@
+"""Environment: the nodes that a tenant's mail is sent to, as scripts, guides and checks tell of them."""
+
+from dataclasses import dataclass
+
+PRIMARY = "primary"
+"""The region of a tenant without an environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One of the operator's environments: the table `[environments.NAME]` as plain values, "" for what is not given."""
+
+    name: str
+    egress: tuple[str, ...]
+    """IPv4 addresses from which mail is handed back."""
+    secondary_egress: tuple[str, ...]
+    """Those of the second region."""
+    smart_host: str
+    smart_host_multi_region: str
+    validation_address: str
+    """Mailbox for Exchange's validation of the connector."""
+    ptr_domain: str
+    """Domain of the names of all its addresses."""
+    region: str
+    secondary_region: str
+
+    def addresses(self, multi_region: bool) -> tuple[str, ...]:
+        """The addresses that a tenant has to allow, each once."""
+        return tuple(dict.fromkeys(self.egress + self.secondary_egress)) if multi_region else self.egress
+
+    def host(self, multi_region: bool) -> str:
+        """The smart host of a tenant's outbound connector."""
+        return (multi_region and self.smart_host_multi_region) or self.smart_host
+
+    def regions(self, multi_region: bool) -> tuple[str, ...]:
+        """The regions in which a tenant's domains are proved."""
+        return (self.region, self.secondary_region) if multi_region and self.secondary_region else (self.region,)
