@@ -60,6 +60,26 @@ def _proof(domain: dict[str, Any]) -> str:
     return "vouched for" if domain["vouched"] else states
 
 
+@app.command("set")
+def set_(
+    tenant: TenantName,
+    domain: DomainName,
+    config: Config,
+    next_hop: Annotated[
+        str | None, typer.Option("--next-hop", metavar="HOST", help="Where its mail goes on to.")
+    ] = None,
+    vouch: Annotated[
+        bool | None,
+        typer.Option("--vouch/--no-vouch", help="Whether no record is asked for."),
+    ] = None,
+) -> None:
+    """Change a domain. Running nodes take it over within seconds."""
+    from relay import control  # noqa: PLC0415
+
+    control.domain_set(config, tenant, domain, next_hop=next_hop, vouched=vouch)
+    typer.echo(f"changed: {output.clean(domain)}")
+
+
 @app.command()
 def remove(tenant: TenantName, domain: DomainName, config: Config, yes: Yes = False) -> None:
     """Take a domain from a tenant: mail for it is refused from then on."""

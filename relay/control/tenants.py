@@ -128,6 +128,16 @@ def domain_add(config: Path, name: str, domain: str, next_hop: str, *, vouched: 
     return [row for row in shown["records"] if row["domain"] == shown["domain"][-1]["name"]]
 
 
+def domain_set(config: Path, name: str, domain: str, *, next_hop: str | None, vouched: bool | None) -> None:
+    """Change where a domain's mail goes on to, or whether it is vouched for; what is None stays.
+
+    Raises ConfigProblems, NotFound, Unusable, StoreFailed.
+    """
+    given = {"next_hop": next_hop, "verified": vouched}
+    values = {key: value for key, value in given.items() if value is not None}
+    _changed(config, name, lambda documents, known: tenancy.with_changed_domain(documents, known, name, domain, values))
+
+
 def domain_remove(config: Path, name: str, domain: str) -> None:
     """Take a domain from its tenant: mail for it is refused from then on.
 

@@ -15,6 +15,7 @@ from relay.errors import NotFound, Unusable
 from relay.onboarding.environment import PRIMARY, Environment
 from relay.records.verifications import Row
 from relay.tenants.model import Tenant, TenantFile
+from relay.tenants.names import a_label
 
 Document = dict[str, Any]
 Documents = Sequence[Document]
@@ -93,13 +94,36 @@ def with_domain(documents: Documents, environments: Environments, name: str, dom
     return replaced(documents, environments, document | {"domain": [*document["domain"], domain]})
 
 
+def with_changed_domain(
+    documents: Documents, environments: Environments, name: str, domain: str, values: Mapping[str, Any]
+) -> Documents:
+    """With `values` of one of the tenant's domains set. Raises NotFound, Unusable."""
+    document, place = _place(documents, name, domain)
+    document["domain"][place] |= values
+    return replaced(documents, environments, document)
+
+
 def without_domain(documents: Documents, environments: Environments, name: str, domain: str) -> Documents:
     """Without one of the tenant's domains. Raises NotFound."""
+    document, place = _place(documents, name, domain)
+    del document["domain"][place]
+    return replaced(documents, environments, document)
+
+
+def _place(documents: Documents, name: str, domain: str) -> tuple[Document, int]:
+    """The tenant's document, which may be changed, and where the domain is in it."""
     document = found(documents, name).model_dump(mode="json")
-    left = [one for one in document["domain"] if one["name"] != domain.lower()]
-    if len(left) == len(document["domain"]):
-        raise NotFound(f"{name} has no domain {domain[:255]!a}")
-    return replaced(documents, environments, document | {"domain": left})
+    for place, one in enumerate(document["domain"]):
+        if one["name"] == _comparable(domain):
+            return document, place
+    raise NotFound(f"{name} has no domain {domain[:255]!a}")
+
+
+def _comparable(domain: str) -> str:
+    try:
+        return a_label(domain)
+    except ValueError:
+        return domain
 
 
 def with_new_value(documents: Documents, environments: Environments, name: str) -> Documents:

@@ -157,6 +157,9 @@ def test_a_tenant_comes_changes_and_goes(does):
     assert does("tenant", "set", "acme", "environment=mars", status=1) == (
         "sluice: acme: no such environment: 'mars'; there are: eu\n"
     )
+    assert does("domain", "set", "acme", "ACME.example", "--next-hop", "mx2.example", "--vouch").startswith("changed:")
+    domain, *_ = json.loads(does("domain", "list", "--tenant", "acme", "--json"))
+    assert (domain["next_hop"], domain["protected"], domain["records"]) == ("mx2.example", True, [])
     assert does("domain", "remove", "acme", "acme.example", "--yes") == "removed: acme.example\n"
     assert does("tenant", "remove", "acme", "--yes") == "removed: acme\n"
     assert json.loads(does("tenant", "list", "--json")) == []

@@ -92,6 +92,7 @@ def test_a_tenant_that_is_not_there_is_not_found():
         lambda: tenancy.removed(acme(), "Acme"),
         lambda: tenancy.with_domain([], KNOWN, "acme", domain()),
         lambda: tenancy.without_domain(acme(), KNOWN, "acme", "acme.example"),
+        lambda: tenancy.with_changed_domain(acme(), KNOWN, "acme", "acme.example", {}),
         lambda: tenancy.with_new_value([], KNOWN, "acme"),
     ):
         with pytest.raises(NotFound):
@@ -105,6 +106,15 @@ def test_domains_come_and_go():
     assert [one["name"] for one in tenancy.without_domain(told, KNOWN, "acme", "Acme.Example")[0]["domain"]] == [
         "other.example"
     ]
+
+
+def test_a_domain_is_changed_by_any_of_its_spellings():
+    told = tenancy.with_domain(acme(), KNOWN, "acme", domain("bücher.example"))
+    for spelling in ("BÜCHER.example", "xn--bcher-kva.example"):
+        changed = tenancy.with_changed_domain(told, KNOWN, "acme", spelling, {"next_hop": "mx2.example:26"})
+        assert changed[0]["domain"] == [domain("xn--bcher-kva.example", next_hop="mx2.example:26", verified=False)]
+    with pytest.raises(Unusable, match="1 to 65535"):
+        tenancy.with_changed_domain(told, KNOWN, "acme", "bücher.example", {"next_hop": "mx:0"})
 
 
 def test_a_domain_has_one_tenant():
