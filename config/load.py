@@ -37,6 +37,7 @@ _WORDS = {
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
+    "ip_v4_address": "must be an IPv4 address, for example 192.0.2.1",
     "ip_v4_network": _NOT_A_NETWORK,
     "ip_v6_network": _NOT_A_NETWORK,
 }

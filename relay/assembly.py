@@ -142,9 +142,9 @@ def directory(store: Store) -> tuple[int, Directory]:
         raise ConfigurationError([f"stored tenants: {error}"]) from error
 
 
-def environments(settings: Settings) -> dict[str, Environment]:
+def environments(tables: Mapping[str, EnvironmentTable]) -> dict[str, Environment]:
     """The operator's environments, by name."""
-    return {name: _environment(name, table) for name, table in settings.environments.items()}
+    return {name: _environment(name, table) for name, table in tables.items()}
 
 
 def _environment(name: str, table: EnvironmentTable) -> Environment:

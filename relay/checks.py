@@ -17,9 +17,10 @@ from pydantic import ValidationError
 
 from config.load import ConfigProblems, Document, Key, Problem, explain, read_tables, read_toml
 from config.settings import Arc, Delivery, Settings, Smtp
-from relay import tls
+from relay import assembly, tls
 from relay.errors import ConfigurationError, StoreFailed
 from relay.headers.arc import read_key
+from relay.onboarding.tenancy import mistakes_of
 from relay.records import tenants as stored_tenants
 from relay.records.store import Store
 from relay.tenants.model import TenantFile
@@ -248,11 +249,17 @@ def _tenants(document: Document, tables: Mapping[str, Any]) -> Finds:
         return
     if not documents:
         yield _NO_TENANTS
+    stored = Path("(stored tenants)")
     try:
-        TenantFile.model_validate({"tenant": documents})
+        known = TenantFile.model_validate({"tenant": documents}).tenant
     except ValidationError as error:
-        stored = Document(Path("(stored tenants)"), {"tenant": documents}, {(): 0})
-        yield from (replace(problem, line=None) for problem in explain(error, stored, TenantFile))
+        found = explain(error, Document(stored, {"tenant": documents}, {(): 0}), TenantFile)
+        yield from (replace(problem, line=None) for problem in found)
+        return
+    if "environments" in tables:
+        environments = assembly.environments(tables["environments"])
+        for tenant in known:
+            yield from (Problem(stored, None, "", text) for text in mistakes_of(tenant, environments))
 
 
 def stored_documents(settings: Settings) -> list[dict[str, Any]]:

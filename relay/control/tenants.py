@@ -188,7 +188,7 @@ def _changed(config: Path, name: str, change: Change, besides: Callable[[Connect
 def _edit(
     store: Store, settings: Settings, change: Change, besides: Callable[[Connection], None] = lambda _: None
 ) -> tuple[Documents, Documents]:
-    known = assembly.environments(settings)
+    known = assembly.environments(settings.environments)
 
     def depending(connection: Connection, documents: Documents) -> None:
         verifications.keep(store, connection, tenancy.wanted(documents, known, time.time()))

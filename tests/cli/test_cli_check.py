@@ -3,6 +3,7 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from doubles.arc_verifiers import pem
+from house.documents import ROOT
 
 from relay.records import tenants
 from relay.records.store import Store
@@ -218,3 +219,28 @@ def test_a_file_that_is_not_there(sluice, tmp_path):
 def test_the_configuration_may_stand_in_the_environment(sluice, config, monkeypatch):
     monkeypatch.setenv("SLUICE_CONFIG", str(config))
     assert sluice("check").status == 0
+
+
+def test_a_tenant_of_an_environment_that_is_not_there_is_a_mistake(checked, tmp_path):
+    stored(tmp_path, [{"name": "acme", "loop_values": ["hunter2hunter2"], "environment": "mars"}])
+    status, lines = checked(PLAIN)
+    assert status == 1
+    assert "(stored tenants): acme: no such environment: 'mars'; there are: none" in lines
+
+
+def test_an_old_loop_value_stays_no_longer_than_records_tell_of_it(checked):
+    status, lines = checked(PLAIN + "[onboarding]\nold_value_days = 31\n")
+    assert status == 1
+    assert "onboarding.old_value_days: must not be longer than records.keep_days" in lines[0]
+
+
+def test_the_example_of_environments_is_right(checked):
+    assert checked(PLAIN + (ROOT / "config/environments-example.toml").read_text())[0] == 0
+    status, lines = checked(PLAIN + '[environments.eu]\nsmart_hosts = "x"\negress = ["::1"]\n')
+    assert status == 1
+    assert [line.partition(": ")[2] for line in lines[:4]] == [
+        "environments.eu.smart_host: is required",
+        "environments.eu.validation_address: is required",
+        "environments.eu.smart_hosts: unknown key; did you mean smart_host?",
+        "environments.eu.egress[0]: must be an IPv4 address, for example 192.0.2.1",
+    ]
