@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from verdicts.ambiguity import STRUCTURE
 from verdicts.chair import Seat
 from verdicts.contract import Engine, EngineOptions, Tools
 
@@ -63,6 +64,8 @@ def _load(name: str) -> type[Engine]:
 
 
 def _problems_of(name: str, table: Mapping[str, Any]) -> list[Problem]:
+    if name == STRUCTURE:
+        return [(("engines", name), "is the panel's own verdict on the structure of mail: give the table another name")]
     kind = str(table.get("engine", name))
     if kind not in available():
         path = ("engines", name, "engine") if "engine" in table else ("engines", name)

@@ -5,6 +5,7 @@ import keyword
 import re
 from pathlib import Path
 
+from verdicts.ambiguity import STRUCTURE
 from verdicts.registry import available
 
 SKELETON = Path(__file__).parent / "skeleton"
@@ -30,6 +31,8 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name!a} is a word of the language")
     if name in available():
         raise ValueError(f"there is an engine called {name!a} already")
+    if name == STRUCTURE:
+        raise ValueError(f"{name!a} is the panel's own verdict on the structure of mail")
     if importlib.util.find_spec(name) is not None:
         raise ValueError(f"there is a module called {name!a} already, which the engine's would hide")
 

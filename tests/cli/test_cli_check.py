@@ -37,6 +37,12 @@ def test_a_configured_engine_needs_no_note(checked):
     assert checked(f"{PLAIN}[engines.testpatterns]\n") == (0, [TENANTS_NOTE, "no mistakes"])
 
 
+def test_the_panels_own_verdict_lends_no_engine_its_name(checked):
+    status, lines = checked(f'{PLAIN}[engines.structure]\nengine = "testpatterns"\n')
+    told = "is the panel's own verdict on the structure of mail: give the table another name"
+    assert (status, lines[0]) == (1, f"6: engines.structure: {told}")
+
+
 def test_all_mistakes_of_all_files_at_once(checked, tmp_path):
     tenant_file = tmp_path / "tenants.toml"
     tenant_file.write_text('[[tenant]]\nname = "acme"\nloop_values = ["hunter2"]\n[[tenant.domain]]\nname = "a b"\n')

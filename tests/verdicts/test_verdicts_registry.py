@@ -65,6 +65,8 @@ def test_one_engine_can_have_several_tables():
         ({"two": {"engine": ["clamav"]}}, ("engines", "two", "engine"), "unknown engine; "),
         ({"t w o": {"engine": "clamav"}}, ("engines", "t w o"), "must be 1 to 40 letters, digits, - and _"),
         ({"two": {"engine": "clamav", "address": "h"}}, ("engines", "two", "address"), "must be HOST:PORT or"),
+        ({"structure": {}}, ("engines", "structure"), "is the panel's own verdict on the structure of mail"),
+        ({"structure": {"engine": "clamav"}}, ("engines", "structure"), "is the panel's own verdict on the structure"),
     ],
 )
 def test_mistakes_are_told_by_key(tables, path, message):

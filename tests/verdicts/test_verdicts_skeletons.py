@@ -30,6 +30,7 @@ ROOT = Path(skeletons.__file__).parents[1]
         ("class", "is a word of the language"),
         ("match", "is a word of the language"),
         ("clamav", "there is an engine called 'clamav' already"),
+        ("structure", "'structure' is the panel's own verdict"),
         ("email", "there is a module called 'email' already"),
     ],
 )
