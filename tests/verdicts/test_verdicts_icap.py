@@ -218,6 +218,21 @@ async def test_no_more_connections_than_the_gateway_takes():
     assert most == 2
 
 
+async def test_only_at_once_and_the_gateway_bound_its_connections():
+    everybody = asyncio.Barrier(13)
+    gateway = Gateway()
+
+    async def serve(reader, writer):
+        if gateway.asked:  # the first connection asks for the options
+            await everybody.wait()
+        await gateway.serve(reader, writer)
+
+    assert Icap.Options().at_once == 10
+    async with scripted(serve) as address, asyncio.timeout(10):
+        engine = Icap(Icap.Options(url=f"icap://{address}/scan", at_once=None), pretend_tools())
+        assert await asyncio.gather(*(engine.judge(mail_of(letter())) for _ in range(13))) == [[]] * 13
+
+
 async def test_a_clean_answer_before_the_end_is_none_but_a_found_virus_is():
     message = mail_of(letter(attachments=[("a", bytes(20_000_000))]))
 

@@ -6,6 +6,7 @@ A gateway that replaces the content without a word of what it found has blocked 
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -75,8 +76,9 @@ class Icap(Engine):
         """Parts that are sent of one message; the others are unscanned."""
         unscanned: tuple[str, ...] = UNSCANNED
         """How the names begin of what it "finds" where it could not look inside; as ClamAV behind ICAP has them."""
-        connections: int = Field(10, ge=1)
-        """Requests at a time, or fewer where the gateway's Max-Connections says so."""
+        at_once: int | None = Field(10, ge=1)
+        """Messages that a worker may have at the gateway at a time, each by one connection; fewer are there where the
+        gateway's Max-Connections says so."""
 
     def __init__(self, options: Options, tools: Tools) -> None:
         super().__init__(options, tools)
@@ -88,8 +90,8 @@ class Icap(Engine):
         self._max_item_bytes = options.max_item_bytes
         self._max_parts = options.max_parts
         self._unscanned = tuple(options.unscanned)
-        self._most = self._allowed = options.connections
-        self._turns = asyncio.Semaphore(self._allowed)
+        self._allowed: int | None = None
+        self._turns: AbstractAsyncContextManager[None] = nullcontext()
         self._known: _Service | None = None
         self._asking = asyncio.Lock()
 
@@ -156,9 +158,9 @@ class Icap(Engine):
         async with self._asking:
             if self._known is None or self.tools.clock.monotonic() >= self._known.expires:
                 self._known = await self._ask_options()
-                allowed = min(self._most, self._known.connections or self._most)
+                allowed = self._known.connections
                 if allowed != self._allowed:
-                    self._allowed, self._turns = allowed, asyncio.Semaphore(allowed)
+                    self._allowed, self._turns = allowed, asyncio.Semaphore(allowed) if allowed else nullcontext()
             return self._known
 
     async def _ask_options(self) -> _Service:
