@@ -11,8 +11,8 @@ from relay.cli import output
 from relay.cli.evidence import print_evidence
 from relay.cli.options import Json
 
-STATUSES = {"clean": 0, "suspicious": 10, "spam": 11, "malicious": 12, "unscanned": 13}
-"""The exit status by category."""
+STATUSES = {"clean": 0, "suspicious": 11, "spam": 12, "malicious": 13, "unscanned": 20}
+"""The exit status by category: what the `command` engine takes for an answer, so that it can ask another Sluice."""
 
 
 def _address(value: str | None) -> str | None:
@@ -52,7 +52,7 @@ def judge(
 ) -> None:  # fmt: skip
     """Tell what the engines and the policy say of a message in a file. Nothing is sent, kept or changed.
 
-    The exit status tells the category: 0 clean, 10 suspicious, 11 spam, 12 malicious, 13 unscanned; 1 is an error.
+    The exit status tells the category: 0 clean, 11 suspicious, 12 spam, 13 malicious, 20 unscanned; 1 is an error.
     """
     from relay import control  # noqa: PLC0415
 
@@ -61,5 +61,5 @@ def judge(
     if json:
         output.print_json(told)
     else:
-        print_evidence(told)
+        print_evidence({"rule": told["rule"]} | told)  # the first line is the detail that the `command` engine tells
     raise typer.Exit(STATUSES.get(told["category"], 1))

@@ -1,5 +1,6 @@
 """sluice judge: a file before the engines, without SMTP; and the table that tells why."""
 
+import asyncio
 import io
 import json
 import sys
@@ -10,7 +11,10 @@ import pytest
 from relay.records.model import Record, to_values
 from relay.records.schema import scans
 from relay.records.store import Store
-from verdicts.kit import letter
+from verdicts.contract import Outcome, Severity
+from verdicts.engines.command import Command
+from verdicts.kit import PretendClock, letter, mail_of, pretend_tools
+from verdicts.panel import Panel, Seat
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*" + "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
 EICAR = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*\r\n"
@@ -47,16 +51,30 @@ def judged(sluice, tmp_path):
     ("content", "category", "status"),
     [
         (letter(), "clean", 0),
-        (letter(GTUBE), "spam", 11),
-        (letter(EICAR), "malicious", 12),
-        (letter(attachments=[("a.com", EICAR.encode())]), "malicious", 12),
-        (TWO_TYPES, "unscanned", 13),
+        (letter(GTUBE), "spam", 12),
+        (letter(EICAR), "malicious", 13),
+        (letter(attachments=[("a.com", EICAR.encode())]), "malicious", 13),
+        (TWO_TYPES, "unscanned", 20),
         (b"", "clean", 0),
     ],
 )
 def test_the_status_is_the_category(judged, content, category, status):
     left, told = judged(content)
     assert (left, told["category"]) == (status, category)
+
+
+async def test_the_command_engine_understands_the_status():
+    """So that another Sluice can be asked, which has its own engines and policy."""
+    options = Command.Options(command=[sys.executable, "-m", "relay.cli", "judge", "-"], answer="exit")
+    panel = Panel([Seat("other", Command(options, pretend_tools()), 60)], 60, PretendClock())
+    mails = [letter(), letter(GTUBE), letter(EICAR), TWO_TYPES]
+    clean, spam, malicious, unscanned = await asyncio.gather(*(panel.judge(mail_of(mail)) for mail in mails))
+    assert clean.verdicts[0][:3] == ("other", Outcome.ANSWERED, ())
+    ((name, severity, _, detail, _),) = spam.verdicts[0].findings
+    assert (name, severity) == ("COMMAND_SPAM", Severity.SPAM)
+    assert " ".join(detail.split()) == "rule spam: severity of testpatterns/GTUBE"
+    assert [finding.severity for finding in malicious.verdicts[0].findings] == [Severity.MALICIOUS]
+    assert (unscanned.verdicts[0].outcome, unscanned.verdicts[0].findings) == (Outcome.UNSCANNED, ())
 
 
 def test_without_anything_else_the_default_engines_and_policy_judge(judged):
@@ -71,10 +89,10 @@ def test_without_anything_else_the_default_engines_and_policy_judge(judged):
 
 def test_the_configurations_engines_and_rules_judge(judged, config):
     config.write_text(config.read_text() + '[judging]\nambiguous = "suspicious"\n')
-    assert judged(TWO_TYPES, "--config", config)[0] == 10
+    assert judged(TWO_TYPES, "--config", config)[0] == 11
     config.write_text(config.read_text() + '[engines.clamav]\naddress = "127.0.0.1:9"\n')
     status, told = judged(letter(EICAR), "--config", config)
-    assert (status, told["rule"]) == (13, "unscanned: clamav failed")
+    assert (status, told["rule"]) == (20, "unscanned: clamav failed")
     config.write_text(config.read_text() + 'on_failure = "ignore"\n')
     assert judged(letter(EICAR), "--config", config)[0] == 0
 
@@ -83,7 +101,7 @@ def test_the_tenants_policy_decides(judged, sluice, config, tmp_path):
     (tmp_path / "tenants.toml").write_text(TENANTS)
     sluice("tenant", "apply", tmp_path / "tenants.toml", "--config", config)
     status, told = judged(letter(GTUBE), "--config", config, "--tenant", "acme")
-    assert (status, told["tenant"], told["action"], told["would"]) == (11, "acme", "deliver", "quarantine")
+    assert (status, told["tenant"], told["action"], told["would"]) == (12, "acme", "deliver", "quarantine")
     assert told["explanation"]["settings"] == ["policy.spam", "policy.observe"]
     assert judged(letter(GTUBE), "--config", config)[1]["action"] == "mark"
     ran = sluice("judge", tmp_path / "letter.eml", "--config", config, "--tenant", "nobody")
@@ -136,7 +154,7 @@ def test_the_envelope_that_is_guessed(judged, fields, sender, recipients):
 def test_a_file_with_lf_is_judged_as_smtp_would_bring_it(judged):
     content = letter(GTUBE)
     status, told = judged(content.replace(b"\r\n", b"\n"))
-    assert (status, told["size"]) == (11, len(content))
+    assert (status, told["size"]) == (12, len(content))
     assert "CRLF" in told["notes"][0]
 
 
@@ -149,7 +167,7 @@ def test_a_file_with_some_lf_is_judged_as_it_is(judged):
 
 def test_standard_input(sluice, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(letter(EICAR))))
-    assert sluice("judge", "-").status == 12
+    assert sluice("judge", "-").status == 13
 
 
 @pytest.mark.parametrize(
