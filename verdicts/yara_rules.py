@@ -1,14 +1,12 @@
 """YARA rules: found in folders, compiled, and compiled again when they change.
 
-A file is a namespace of its own, as two vendors may call a rule the same. A rule's metadata may give `severity`, in the
-contract's words, `weight` and `description`. Conditions may use the variables in `VARIABLES`.
-Compiling takes seconds for thousands of rules, and the interpreter's lock: it happens in a process of its own.
+Compiling takes seconds for thousands of rules, and the interpreter's lock: `yara_compiler.py` is a process of its own.
+YARA-X is not imported here either, nor what unpacks files: that would stay in the relay's memory.
 """
 
 import asyncio
 import functools
 import hashlib
-import io
 import logging
 import os
 import subprocess
@@ -18,18 +16,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import yara_x
-
 from verdicts import outside
-from verdicts.contract import Clock, Severity
+from verdicts.contract import Clock
 
-VARIABLES: dict[str, str | int] = {"sender": "", "recipients": 0, "tenant": "", "filename": "", "extension": ""}
-"""What conditions may use, and its value where nothing is known; `recipients` is their number, `extension` ".exe"."""
 _LOOK_SECONDS = 5.0
 _COMPILE_SECONDS = 300.0
-_FEW_BYTES = 10_000  # of rules, which take 40 ms: less than to start a process
-_MOST_WEIGHT = 1_000
-_PROGRAM = "from verdicts.yara_rules import main; main()"
+_PROGRAM = "from verdicts.yara_compiler import main; main()"
 
 log = logging.getLogger("yara")
 
@@ -42,27 +34,8 @@ class Compiled(NamedTuple):
     rules: bytes
 
 
-def compiled(folders: Iterable[str]) -> bytes:
-    """The rules of all *.yar and *.yara files in `folders`. Raises ValueError and OSError naming the file and line."""
-    compiler = yara_x.Compiler(includes_enabled=False)  # what is included would change unnoticed
-    for name, value in VARIABLES.items():
-        compiler.define_global(name, value)
-    for folder in folders:
-        files = _files(folder)
-        if not files:
-            raise ValueError(f"{folder}: there is no *.yar or *.yara file")
-        for file in files:
-            _add(compiler, file)
-    rules = compiler.build()
-    for rule in rules:
-        _check(rule)
-    serialised = io.BytesIO()
-    rules.serialize_into(serialised)
-    return serialised.getvalue()
-
-
 def checked(folders: Iterable[str]) -> None:
-    """Raises as `compiled` does, and remembers the rules for who needs them next."""
+    """Raises ValueError naming file and line, or OSError, and remembers the rules for who needs them next."""
     _compiled_once(tuple(folders), seen(folders))
 
 
@@ -70,7 +43,7 @@ class Rulebook:
     """The rules in force. Changes are looked for at most every few seconds; rules that are broken change nothing."""
 
     def __init__(self, folders: Sequence[str], clock: Clock) -> None:
-        """Compiles them, unless they were checked before; raises as `compiled` does."""
+        """Compiles them, unless they were checked before; raises as `checked` does."""
         self.problem = ""
         """Why what lies in the folders is not what is in force; empty when it is."""
         self._folders = tuple(folders)
@@ -108,21 +81,14 @@ class Rulebook:
             await asyncio.gather(self._refreshing, return_exceptions=True)
 
 
+def files_in(folder: str) -> list[Path]:
+    """The files with rules."""
+    return sorted(file for file in Path(folder).glob("*.yar*") if file.suffix in (".yar", ".yara"))
+
+
 def seen(folders: Iterable[str]) -> tuple[tuple[object, ...], ...]:
     """What tells whether rules have changed: names, times and sizes of the files."""
-    return tuple(_state(file) for folder in folders for file in _files(folder))
-
-
-def main() -> None:
-    """Compile the rules in the folders that are the arguments, to standard output; a mistake goes to standard error."""
-    try:
-        sys.stdout.buffer.write(compiled(sys.argv[1:]))
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
-
-
-def _files(folder: str) -> list[Path]:
-    return sorted(file for file in Path(folder).glob("*.yar*") if file.suffix in (".yar", ".yara"))
+    return tuple(_state(file) for folder in folders for file in files_in(folder))
 
 
 def _state(file: Path) -> tuple[object, ...]:
@@ -135,9 +101,7 @@ def _state(file: Path) -> tuple[object, ...]:
 
 @functools.lru_cache(maxsize=4)
 def _compiled_once(folders: tuple[str, ...], state: object) -> bytes:  # noqa: ARG001 - the state is for the cache
-    """Many rules by another process: a reload has them compiled in a thread, while mail goes on."""
-    if sum(file.stat().st_size for folder in folders for file in _files(folder)) < _FEW_BYTES:
-        return compiled(folders)
+    """The rules in `folders`, by another process. Raises ValueError and OSError."""
     try:
         done = subprocess.run(  # noqa: S603 - our own program
             _command(folders), env=_environment(), capture_output=True, check=False, timeout=_COMPILE_SECONDS
@@ -148,7 +112,7 @@ def _compiled_once(folders: tuple[str, ...], state: object) -> bytes:  # noqa: A
 
 
 async def _compiled_apart(folders: Sequence[str]) -> bytes:
-    """As `compiled`, by another process."""
+    """The same, while mail goes on."""
     process = await asyncio.create_subprocess_exec(*_command(folders), env=_environment(), stdout=PIPE, stderr=PIPE)
     try:
         async with asyncio.timeout(_COMPILE_SECONDS):
@@ -184,27 +148,3 @@ def _outcome(code: int | None, rules: bytes, complaint: bytes) -> bytes:
 
 def _named(rules: bytes) -> Compiled:
     return Compiled(hashlib.sha256(rules).hexdigest(), rules)
-
-
-def _add(compiler: yara_x.Compiler, file: Path) -> None:
-    compiler.new_namespace(str(file))
-    try:
-        compiler.add_source(file.read_text("utf-8"), origin=str(file))
-    except UnicodeDecodeError:
-        raise ValueError(f"{file} is not in UTF-8") from None
-    except yara_x.CompileError as error:
-        mistake = compiler.errors()[0]
-        raise ValueError(f"{file}:{mistake.get('line', '?')}: {mistake.get('title', error)}") from None
-
-
-def _check(rule: yara_x.Rule) -> None:
-    """Raises ValueError when its metadata give no severity or no weight."""
-    metadata = dict(rule.metadata)
-    severity, weight = metadata.get("severity", "note"), metadata.get("weight", 0.0)
-    place = f"{rule.namespace}: rule {rule.identifier}"
-    if not (isinstance(severity, str) and severity.upper() in Severity.__members__):
-        raise ValueError(
-            f"{place}: severity must be one of {', '.join(Severity.__members__).lower()}, not {severity!r}"
-        )
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= _MOST_WEIGHT:
-        raise ValueError(f"{place}: weight must be a number from -{_MOST_WEIGHT} to {_MOST_WEIGHT}, not {weight!r}")

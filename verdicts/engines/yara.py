@@ -12,12 +12,12 @@ from pydantic import AfterValidator, Field
 
 from verdicts import outside
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
-from verdicts.files.unpacking import Limits
+from verdicts.files.budget import Limits
 from verdicts.mail import Mail
 from verdicts.workers import Unfinished, Workers
 from verdicts.yara_rules import Rulebook, checked
-from verdicts.yara_scan import scan
 
+_SCAN = "verdicts.yara_scan:scan"  # by name: what it imports has no place in the relay's process
 _READING_SECONDS = 10.0
 """What a worker may take to read the compiled rules, which it does once: a second for 10,000 of them."""
 _GRACE_SECONDS = 1.0
@@ -81,9 +81,9 @@ class Yara(Engine):
         key, rules = self.rules.current()
         asked = (mail.content.view(), _variables(mail), self._limits, self._seconds)
         seconds = self._seconds + _GRACE_SECONDS
-        scanned = await self._workers.run(scan, key, None, *asked, seconds=seconds)
+        scanned = await self._workers.run(_SCAN, key, None, *asked, seconds=seconds)
         if scanned is None:
-            scanned = await self._workers.run(scan, key, rules, *asked, seconds=seconds + _READING_SECONDS)
+            scanned = await self._workers.run(_SCAN, key, rules, *asked, seconds=seconds + _READING_SECONDS)
         return scanned
 
     def _finding(self, rule: str, severity: int | None, weight: float, detail: str) -> Finding:
