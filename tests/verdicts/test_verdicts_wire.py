@@ -1,4 +1,7 @@
 import asyncio
+import socket
+import statistics
+import time
 
 import pytest
 from doubles.fed import fed
@@ -43,6 +46,26 @@ async def test_reading_has_limits():
         await connection.rest(999)
     with fed(b"x" * 9000 + b"\r\n") as connection, pytest.raises(ConnectionError, match="without end"):
         await connection.line()
+
+
+async def test_who_sends_a_thing_in_two_does_not_wait_for_our_acknowledgement():
+    """As libmilter does, without TCP_NODELAY; the system holds acknowledgements back for 40 ms, after some time."""
+
+    async def halves(reader, writer):
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        while await reader.readexactly(1):
+            writer.write(b"a")
+            await asyncio.sleep(0)
+            writer.write(b"b")
+
+    took = []
+    async with scripted(halves) as address, connected(address) as connection:
+        for _ in range(40):
+            begun = time.perf_counter()
+            await connection.send([b"?"])
+            assert await connection.exactly(2) == b"ab"
+            took.append(time.perf_counter() - begun)
+    assert statistics.median(took[20:]) < 0.02
 
 
 async def test_a_flood_lets_others_in():
