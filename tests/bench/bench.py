@@ -15,12 +15,13 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from engines import ENGINES
+from engines import ENGINES, has_server
 from engines import relays as with_engines
-from mails import MIB, write_letter
+from mails import MIB, letter
 from processes import end_in_order, free_port, running, tool
 from relays import RELAYS, by_command, installed
-from scenarios import HERE, SCENARIOS, Rig
+from scenarios import HERE, SCENARIOS, Relay, Rig
+from signing import signed_letter
 
 
 def certificate(folder):
@@ -44,36 +45,37 @@ def sink_command(port, tls, ours):
 
 
 @contextlib.contextmanager
-def rig(known, names, asked, ours):
-    """The sink and the relays of these names while they run: (rig, {name: (process, port)})."""
+def rig(known, names, asked, ours, servers):
+    """The sink and the relays of these names while they run: (rig, relays); `servers` that they ask, by their names."""
     loads, relays_on = ("0", f"1-{os.cpu_count() - 1}") if asked.pin else (None, None)
     with contextlib.ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-")))
         work.chmod(0o755)  # Postfix runs as somebody else
         tls, sink = certificate(work) if asked.tls else None, free_port()
         stack.enter_context(running(sink_command(sink, tls, ours), sink, work / "sink.log", loads))
-        relays = {}
+        relays = []
         for name in names:
             folder, port = work / name, free_port()
             folder.mkdir()
-            command = known[name](folder, port, sink, tls)
-            relays[name] = stack.enter_context(running(command, port, folder / "log", relays_on)), port
+            command, log = known[name](folder, port, sink, tls), folder / "log"
+            process = stack.enter_context(running(command, port, log, relays_on))
+            relays.append(Relay(name, process, port, log, servers.get(name, frozenset())))
         yield Rig(work, sink, tls, loads), relays
 
 
-def measure(rig, relays, scenario, rounds, seconds):
+def measure(rig, relays, scenario, asked):
     """The rounds of each relay. The first one warms up and says how many messages fill the seconds."""
     for size in (scenario.bytes, 10 * MIB):
         if not (file := rig.folder / f"letter-{size}").exists():
-            write_letter(file, size)
-    figures, messages = defaultdict(list), dict.fromkeys(relays, scenario.fewest)
-    for number in range(rounds + 1):
-        for name, (process, port) in relays.items():
-            figure = rig.run(process, port, scenario, messages[name])
+            file.write_text((signed_letter if asked.engines else letter)(size))
+    figures, messages = defaultdict(list), {}
+    for number in range(asked.rounds + 1):
+        for relay in relays:
+            figure = rig.run(relay, scenario, messages.get(relay.name, scenario.fewest))
             if number:
-                figures[name].append(figure)
+                figures[relay.name].append(figure)
             else:
-                messages[name] = max(scenario.fewest, int(figure["rate"] * seconds))
+                messages[relay.name] = max(scenario.fewest, int(figure["rate"] * asked.seconds))
     return figures
 
 
@@ -129,8 +131,10 @@ def main():
         parser.error("--pin needs two cores")
     end_in_order()
     with contextlib.ExitStack() as stack:
-        known, names = engines(asked, stack) if asked.engines else peers(asked, parser)
-        kept = tables(asked, known, names)
+        known, names, servers = engines(asked, stack) if asked.engines else (*peers(asked, parser), {})
+        kept = tables(asked, known, names, servers)
+    if asked.engines:
+        print(*costs(kept), sep="\n")
     if asked.json:
         asked.json.write_text(json.dumps(kept, indent=1) + "\n")
 
@@ -147,14 +151,29 @@ def peers(asked, parser):
 
 
 def engines(asked, stack):
-    """The same for a Sluice with each wanted engine; the servers that the engines ask run until `stack` is left."""
-    names = list(ENGINES) if asked.engines == "all" else asked.engines.split(",")
+    """The same for a Sluice with each wanted engine, and ids of the servers that it asks, which run until `stack` is
+    left.
+    """
+    names = [name for name in ENGINES if has_server(name)] if asked.engines == "all" else asked.engines.split(",")
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-")))
     folder.chmod(0o755)
-    return with_engines(names, folder, stack), names
+    known, servers = with_engines(names, folder, stack)
+    return known, names, servers
 
 
-def tables(asked, known, names):
+def costs(kept):
+    """What each engine costs, as README.md tells it: p50, CPU of Sluice and of the servers that it asked."""
+    yield f"| engine | {' | '.join(kept)} |\n|{'---|' * (len(kept) + 1)}"
+    for name in next(iter(kept.values())):
+        yield f"| {name} | {' | '.join(cost(rounds[name]) for rounds in kept.values())} |"
+
+
+def cost(rounds):
+    p50, cpu, servers = (statistics.median(figure[key] for figure in rounds) for key in ("p50", "cpu", "servers"))
+    return f"{p50:.1f} ms, {cpu:.1f}" + (f" + {servers:.1f}" if servers else "")
+
+
+def tables(asked, known, names, servers):
     """Measure and print; all rounds."""
     default = "lat-4k-1,lat-64k-1,lat-10m-1" if asked.engines else "4k-10,64k-20,1m-10,lat-4k-1"
     wanted = list(SCENARIOS) if asked.scenarios == "all" else (asked.scenarios or default).split(",")
@@ -164,11 +183,11 @@ def tables(asked, known, names):
         if not chosen:
             continue
         shown = columns(timed, asked.workers, asked.engines)
-        with rig(known, names, asked, ours=timed or asked.tls) as (made, relays):
+        with rig(known, names, asked, timed or asked.tls, servers) as (made, relays):
             print(head(shown, names[0]), flush=True)
             for name in chosen:
-                kept[name] = measure(made, relays, SCENARIOS[name], asked.rounds, asked.seconds)
-                print(*(row(name, each, kept[name], shown, names[0]) for each in relays), sep="\n", flush=True)
+                kept[name] = measure(made, relays, SCENARIOS[name], asked)
+                print(*(row(name, each, kept[name], shown, names[0]) for each in names), sep="\n", flush=True)
         print()
     return kept
 

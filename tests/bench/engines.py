@@ -5,12 +5,14 @@
 
 import contextlib
 import functools
-import subprocess
+import os
+import shutil
 import sys
-import time
 
-from processes import free_port, tool
+from mails import MIB
+from processes import PATH, free_port, tree
 from relays import HERE, sluice
+from signing import DOMAIN, SELECTOR, key
 
 sys.path.insert(0, str(HERE.parent))  # the tests' doubles start the servers
 
@@ -23,24 +25,8 @@ rule bench_{number} {{
         any of them
 }}
 """
-ZONE = """\
-$TTL 300
-@       IN SOA ns hostmaster 1 3600 600 86400 60
-@       IN NS  ns
-ns      IN A   127.0.0.1
-@       IN TXT "v=spf1 ip4:192.0.2.0/24 -all"
-_dmarc  IN TXT "v=DMARC1; p=reject"
-"""
-
-
-NAMED = """\
-options {{
-    directory "{folder}"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
-    pid-file none; session-keyfile none; recursion no; dnssec-validation no;
-}};
-controls {{ }};
-zone "example.com" {{ type primary; file "zone"; }};
-"""
+LARGEST = 50 * MIB
+"""Bytes of the largest message that the servers take: none is let off by its size."""
 
 
 @contextlib.contextmanager
@@ -53,7 +39,7 @@ def plain(_folder, options=""):
 def rspamd(folder):
     from doubles.real_rspamd import real_rspamd
 
-    with real_rspamd(folder) as server:
+    with real_rspamd(folder, largest=str(LARGEST)) as server:
         yield f'url = "{server.url}"', ""
 
 
@@ -61,7 +47,7 @@ def rspamd(folder):
 def clamav(folder):
     from doubles.real_clamd import real_clamd
 
-    with real_clamd(folder) as server:
+    with real_clamd(folder, LARGEST, LARGEST) as server:
         yield f'address = "{server.address}"', ""
 
 
@@ -70,7 +56,7 @@ def spamassassin(_folder):
     from doubles.real_spamd import real_spamd
 
     with real_spamd() as server:
-        yield f'address = "{server.address}"\nbeyond = "skip"', ""
+        yield f'address = "{server.address}"\nmax_bytes = {LARGEST}', ""
 
 
 @contextlib.contextmanager
@@ -79,7 +65,10 @@ def icap(folder):
     from doubles.real_clamd import real_clamd
 
     (folder / "clamd").mkdir()
-    with real_clamd(folder / "clamd") as scanner, real_cicap(folder, scanner) as server:
+    with (
+        real_clamd(folder / "clamd", LARGEST, LARGEST) as scanner,
+        real_cicap(folder, scanner, largest=str(LARGEST)) as server,
+    ):
         yield f'url = "{server.url}/avscan"', ""
 
 
@@ -87,19 +76,18 @@ def icap(folder):
 def milter(folder):
     from doubles.real_milters import real_opendkim
 
-    with real_opendkim(folder) as server:
+    with real_opendkim(folder, f"{SELECTOR}._domainkey.{DOMAIN} {key()[1]}") as server:
         yield f'address = "{server.address}"', ""
 
 
 @contextlib.contextmanager
-def webhook(_folder):
+def webhook(folder):
+    from doubles.processes import listens, server
+
     port = free_port()
-    with subprocess.Popen([sys.executable, str(HERE / "engine.py"), str(port), "--delay", "0"]) as server:
-        try:
-            time.sleep(1.0)
-            yield f'url = "http://127.0.0.1:{port}/findings"\nsecret = "{"s" * 16}"', ""
-        finally:
-            server.terminate()
+    command = [sys.executable, str(HERE / "engine.py"), str(port), "--delay", "0"]
+    with server(command, folder / "log", lambda: listens(port)):
+        yield f'url = "http://127.0.0.1:{port}/findings"\nsecret = "{"s" * 16}"', ""
 
 
 @contextlib.contextmanager
@@ -117,24 +105,18 @@ def yara(folder):
 
 @contextlib.contextmanager
 def authentication(folder):
-    port = free_port()
-    (folder / "zone").write_text(ZONE)
-    (folder / "named.conf").write_text(NAMED.format(folder=folder, port=port))
-    with subprocess.Popen(
-        [tool("named"), "-g", "-n", "1", "-c", str(folder / "named.conf")], stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            time.sleep(1.0)
-            yield "", f'[dns]\nservers = ["127.0.0.1:{port}"]'
-        finally:
-            server.terminate()
+    from doubles.real_named import real_named, txt
+
+    records = {"@": "v=spf1 ip4:192.0.2.0/24 -all", "_dmarc": "v=DMARC1; p=reject", f"{SELECTOR}._domainkey": key()[1]}
+    with real_named(folder, {DOMAIN: "".join(txt(*record) for record in records.items())}) as address:
+        yield "", f'[dns]\nservers = ["{address}"]'
 
 
 ENGINES = {
     "testpatterns": plain,
     "authentication": authentication,
     "links": plain,
-    "attachments": plain,
+    "attachments": functools.partial(plain, options="remembered = 0"),  # it would open the one letter once
     "impersonation": authentication,
     "lists": authentication,
     "yara": yara,
@@ -147,13 +129,35 @@ ENGINES = {
     "spamassassin": spamassassin,
 }
 """Context managers of a new folder: the engine's options, and further tables of the configuration."""
+PROGRAMS = {
+    "authentication": "named",
+    "impersonation": "named",
+    "lists": "named",
+    "milter": "opendkim",
+    "clamav": "clamd",
+    "rspamd": "rspamd",
+    "icap": "c-icap",
+    "spamassassin": "spamd",
+}
+"""What must be installed."""
 LOCAL = ("testpatterns", "authentication", "links", "attachments", "impersonation", "lists", "yara")
 """Those that look at the message themselves."""
 
 
+def has_server(name):
+    """Whether what the engine asks is installed."""
+    program = PROGRAMS.get(name)
+    return program is None or shutil.which(program, path=PATH) is not None
+
+
 def relays(names, folder, stack):
-    """How a Sluice with each of these engines is started, by the engine's name."""
-    return {name: functools.partial(sluice, more=configured([name], folder, stack)) for name in names}
+    """How a Sluice with each of these engines is started, and ids of the servers that it asks, by the engine's name."""
+    commands, servers = {}, {}
+    for name in names:
+        before = tree(os.getpid())
+        commands[name] = functools.partial(sluice, more=configured([name], folder, stack))
+        servers[name] = frozenset(tree(os.getpid())) - frozenset(before)
+    return commands, servers
 
 
 def configured(names, folder, stack):

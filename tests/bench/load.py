@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import uvloop
 from client import NoReplyError, connect, tls_context
@@ -22,7 +23,8 @@ def percentile(values, share):
 
 
 async def session(asked, left, took, refused):
-    client, context, mail = None, tls_context(asked.tls), wire(letter(asked.bytes))
+    client, context = None, tls_context(asked.tls)
+    mail = wire(asked.letter.read_text() if asked.letter else letter(asked.bytes))
     while left and time.perf_counter() < asked.end:
         left.pop()
         start = time.perf_counter()
@@ -69,6 +71,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("--bytes", type=int, default=4096)
+    parser.add_argument("--letter", type=Path, help="what to send in place of one of so many bytes")
     parser.add_argument("--sessions", type=int, default=1)
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=600.0, help="at most")

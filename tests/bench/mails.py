@@ -3,7 +3,6 @@
 import base64
 import io
 import zipfile
-from pathlib import Path
 
 KIB, MIB = 1_024, 1_048_576
 HEAD = """\
@@ -37,11 +36,6 @@ def letter(size):
     head = HEAD + MULTIPART
     lines = max(1, (size - len(head)) // 78)
     return head + (LINE + "\n") * lines + "--=_b--\n"
-
-
-def write_letter(path: Path, size):
-    """For smtp-source, which wants local line ends."""
-    path.write_text(letter(size))
 
 
 def wire(text):

@@ -92,10 +92,10 @@ def tree(root):
     return found
 
 
-def cpu_seconds(root):
-    """User and system time of the tree by process; what children that ended have used is their parent's."""
+def cpu_seconds(*roots):
+    """User and system time of the trees by process; what children that ended have used is their parent's."""
     used = {}
-    for pid in tree(root):
+    for pid in {pid for root in roots for pid in tree(root)}:
         with contextlib.suppress(OSError):
             used[pid] = sum(map(int, _stat(pid)[11:15])) / TICK
     return used

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mails import KIB, MIB
 from processes import cpu_seconds, on, tool
@@ -47,6 +48,16 @@ SCENARIOS = {
 }
 
 
+class Relay(NamedTuple):
+    """One that runs. `servers`: ids of the processes that it asks; their CPU time is told apart."""
+
+    name: str
+    process: subprocess.Popen
+    port: int
+    log: Path
+    servers: frozenset[int] = frozenset()
+
+
 @dataclass(frozen=True)
 class Rig:
     """What all rounds have in common. `tls`: the folder of the certificate, or None."""
@@ -57,26 +68,28 @@ class Rig:
     cores: str | None
     """Where generator and sink run."""
 
-    def run(self, process, port, scenario, messages):
-        """One round: messages a second, CPU milliseconds a message of all processes and of the busiest one, and for
-        what is `timed` the generator's latencies in milliseconds. Exits when the relay refuses a message.
+    def run(self, relay, scenario, messages):
+        """One round: messages a second, CPU milliseconds a message of all processes, of the busiest one and of the
+        servers behind, and for what is `timed` the generator's latencies in milliseconds. Exits when the relay refuses
+        a message.
         """
-        taken, before = self._taken(), cpu_seconds(process.pid)
+        taken, before, behind = self._taken(), cpu_seconds(relay.process.pid), cpu_seconds(*relay.servers)
         start = time.perf_counter()
         timed = scenario.timed or self.tls
-        said = self._load(port, scenario, messages) if timed else self._source(port, scenario, messages)
+        said = (self._load if timed else self._source)(relay, scenario, messages)
         if self.tls:  # one that queues has accepted before it delivers
             while self._taken() < taken + messages:
                 time.sleep(0.002)
         seconds = time.perf_counter() - start
         time.sleep(SETTLE)
-        after = cpu_seconds(process.pid)
+        after = cpu_seconds(relay.process.pid)
         used = [after[pid] - before.get(pid, 0.0) for pid in after]
         sent = said.get("sent", messages)
         return {
             "rate": sent / (said["seconds"] if scenario.timed else seconds),
             "cpu": sum(used) * 1000 / sent,
             "busiest": max(used) * 1000 / sent,
+            "servers": (sum(cpu_seconds(*relay.servers).values()) - sum(behind.values())) * 1000 / sent,
             "p50": said.get("p50"),
             "p99": said.get("p99"),
         }
@@ -89,19 +102,18 @@ class Rig:
             sock.sendall(b"COUNT\r\n")
             return int(sock.recv(100).split()[1])
 
-    def _source(self, port, scenario, messages):
-        done = subprocess.run(
-            [*on(self.cores), *source(self.folder, scenario, messages, port)], capture_output=True, text=True
-        )
+    def _source(self, relay, scenario, messages):
+        command = [*on(self.cores), *source(self.folder, scenario, messages, relay.port)]
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode or re.search(r"fatal|warning|refused", done.stderr):
             sys.exit(f"bench: smtp-source failed: {done.stderr}")
         return {}
 
-    def _load(self, port, scenario, messages):
-        command = [*on(self.cores), *load(port, scenario, messages, self.tls)]
+    def _load(self, relay, scenario, messages):
+        command = [*on(self.cores), *load(self.folder, scenario, messages, relay.port, self.tls)]
         beside = None
         if scenario.beside:
-            stream = source(self.folder, Scenario(10 * MIB, 2, 2), 100_000, port)
+            stream = source(self.folder, Scenario(10 * MIB, 2, 2), 100_000, relay.port)
             beside = subprocess.Popen([*on(self.cores), *stream], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(0.5)
         try:
@@ -111,7 +123,9 @@ class Rig:
                 beside.terminate()
                 beside.wait()
         if done.returncode:
-            sys.exit(f"bench: a mail was refused: {done.stdout}{done.stderr}")
+            time.sleep(SETTLE)
+            log = "".join(relay.log.read_text().splitlines(keepends=True)[-3:])
+            sys.exit(f"bench: {relay.name} refused a mail: {done.stdout}{done.stderr}{log}")
         return json.loads(done.stdout)
 
 
@@ -124,10 +138,10 @@ def source(folder, scenario, messages, port):
     ]  # fmt: skip
 
 
-def load(port, scenario, messages, tls=None):
+def load(folder, scenario, messages, port, tls=None):
     """load.py's command."""
     return [
-        sys.executable, str(HERE / "load.py"), str(port), "--bytes", str(scenario.bytes),
+        sys.executable, str(HERE / "load.py"), str(port), "--letter", str(folder / f"letter-{scenario.bytes}"),
         "--sessions", str(scenario.sessions), "--messages", str(messages),
         *(["--reuse"] if scenario.reuse else []), *(["--tls", str(tls)] if tls else []),
     ]  # fmt: skip

@@ -35,7 +35,7 @@ Service echo srv_echo.so
 Service antivirus_module virus_scan.so
 ServiceAlias avscan virus_scan?allow204=on&sizelimit=off&mode=simple
 virus_scan.ScanFileTypes TEXT DATA EXECUTABLE ARCHIVE GIF JPEG MSOFFICE
-virus_scan.MaxObjectSize 5M
+virus_scan.MaxObjectSize {largest}
 Module common clamd_mod.so
 clamd_mod.ClamdSocket {clamd}
 """
@@ -50,13 +50,13 @@ class RealCicap:
 
 
 @contextmanager
-def real_cicap(folder: Path, clamd: RealClamd) -> Iterator[RealCicap]:
-    """Started in the empty `folder`, stopped at the end."""
+def real_cicap(folder: Path, clamd: RealClamd, largest: str = "5M") -> Iterator[RealCicap]:
+    """Started in the empty `folder`, stopped at the end. `largest`: what it has scanned at most."""
     command = [need("c-icap"), "-N", "-f", str(folder / "c-icap.conf")]
     library = next(Path("/usr/lib").glob("*/c_icap/virus_scan.so"), None) or Path(need("virus_scan.so"))
     port = free_port()
     (folder / "c-icap.conf").write_text(
-        _CONFIGURATION.format(folder=folder, port=port, library=library.parent, clamd=clamd.socket)
+        _CONFIGURATION.format(folder=folder, port=port, library=library.parent, clamd=clamd.socket, largest=largest)
     )
     with server(command, folder / "c-icap.log", lambda: listens(port)) as process:
         yield RealCicap(f"icap://127.0.0.1:{port}", process)

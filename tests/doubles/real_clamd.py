@@ -1,7 +1,7 @@
 """A real clamd with a signature file written here, on a port of 127.0.0.1 and on a socket in a folder.
 
 It knows EICAR (as Sluice.Test.EICAR.UNOFFICIAL) and SIGNED_TEXT, tells encrypted archives, takes streams of up to
-STREAM_BYTES and looks into files of up to FILE_BYTES.
+STREAM_BYTES and looks into files of up to FILE_BYTES, unless it is told otherwise.
 """
 
 import os
@@ -50,11 +50,11 @@ def missing() -> str:
 
 
 @contextmanager
-def real_clamd(folder: Path) -> Iterator[RealClamd]:
-    """Started in the empty `folder`, stopped at the end."""
+def real_clamd(folder: Path, stream: int = STREAM_BYTES, file: int = FILE_BYTES) -> Iterator[RealClamd]:
+    """Started in the empty `folder`, stopped at the end. `stream` and `file`: bytes of the largest ones it takes."""
     port = free_port()
     configuration = folder / "clamd.conf"
-    configuration.write_text(_CONFIGURATION.format(folder=folder, port=port, stream=STREAM_BYTES, file=FILE_BYTES))
+    configuration.write_text(_CONFIGURATION.format(folder=folder, port=port, stream=stream, file=file))
     signatures = folder / "signatures"
     signatures.mkdir()
     (signatures / "test.ndb").write_text(

@@ -22,7 +22,7 @@ options {{
     url_tld = "{folder}/tld.dat";
     enable_test_patterns = true;
     local_addrs = [];
-    max_message = 2mb;
+    max_message = {largest};
     dns {{ nameserver = ["127.0.0.1:1"]; timeout = 0.1s; retransmits = 1; sockets = 1; }}
 }}
 logging {{ type = "console"; level = "warning"; }}
@@ -62,11 +62,11 @@ def missing() -> str:
 
 
 @contextmanager
-def real_rspamd(folder: Path) -> Iterator[RealRspamd]:
-    """Started in the empty `folder`, stopped at the end."""
+def real_rspamd(folder: Path, largest: str = "2mb") -> Iterator[RealRspamd]:
+    """Started in the empty `folder`, stopped at the end. `largest`: the message that it takes at most."""
     port = free_port()
     configuration = folder / "rspamd.conf"
-    configuration.write_text(_CONFIGURATION.format(folder=folder, port=port))
+    configuration.write_text(_CONFIGURATION.format(folder=folder, port=port, largest=largest))
     (folder / "rules.lua").write_text(_RULES)
     (folder / "tld.dat").write_text("example\ncom\n")
     command = ["rspamd", "-i", "-f", "-c", str(configuration)]  # -i: may run as root, as tests in containers do
