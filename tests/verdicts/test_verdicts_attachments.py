@@ -447,13 +447,18 @@ async def test_a_campaign_is_opened_once(engine):
     attachments.tools.clock.now += 1_000
     await unscanned(attachments, bombs)
     assert len(runs) == 4
+    await attachments.judge(mail(("a.zip", data)))
+    assert len(runs) == 4
+    attachments.tools.clock.now += 3_000
+    await attachments.judge(mail(("a.zip", data)))
+    assert len(runs) == 5
 
 
 async def test_the_memory_of_reports_is_bounded(engine):
     attachments = engine(remembered=2)
     for number in range(5):
         await attachments.judge(mail((f"{number}.txt", b"x")))
-    assert len(attachments._reports._kept) == 2
+    assert len(attachments._kept) == 2
 
 
 async def test_severities_are_the_operator_s(engine):

@@ -17,8 +17,9 @@ from verdicts.files.hashlist import HashLists
 from verdicts.files.kinds import UUENCODED, kind_by_magic
 from verdicts.files.names import BLOCKED
 from verdicts.files.passwords import MOST_PASSWORDS, candidates
-from verdicts.files.reports import File, Report, Reports, report_of
+from verdicts.files.reports import File, Report, report_of
 from verdicts.files.sights import SEVERITIES
+from verdicts.kept import FILE_SECONDS, PROBLEM_SECONDS, Kept
 from verdicts.mail import Mail
 from verdicts.parts import Part
 from verdicts.watched import WatchedFile
@@ -62,7 +63,8 @@ class Attachments(Engine):
         ratio: int = Field(200, ge=1)
         """Times its own size that an attachment may have in it, when that is more than 32 MB."""
         remembered: int = Field(2_000, ge=0)
-        """Attachments whose report is kept, so that a campaign is opened once."""
+        """Attachments whose report is kept for an hour, so that a campaign is opened once; one with a problem for five
+        minutes."""
 
         @field_validator("severities")
         @classmethod
@@ -78,7 +80,7 @@ class Attachments(Engine):
         self._severities = _severities(options.severities)
         self._hashes = HashLists(options.hashes, tools.clock)
         self._workers = Workers(options.workers, options.memory)
-        self._reports = Reports(options.remembered)
+        self._kept = Kept[bytes, Report](tools.clock, options.remembered)
         self._turns = asyncio.Semaphore(options.workers + 1)  # files that lie decoded in memory
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
@@ -121,7 +123,7 @@ class Attachments(Engine):
         pieces = await _pieces(part)
         file = File(name or part.filename or "", part.content_type, self._blocked, passwords, part.filenames)
         key = await _key(file, pieces)
-        if (known := self._reports.get(key, self.tools.clock.monotonic())) is not None:
+        if (known := self._kept.get(key)) is not None:
             return known, 0.0
         try:
             seen = await self._workers.run(_INSPECT, tuple(file), pieces, tuple(self._limits(left)), seconds=left)
@@ -129,7 +131,7 @@ class Attachments(Engine):
         except Unfinished as unfinished:
             report, seconds = Report(problems=(f"{file.name[:100]!a}: {unfinished}",)), left
         if not report.problems or left == self._options.seconds:  # others in the message may have left it no time
-            self._reports.put(key, report, self.tools.clock.monotonic())
+            self._kept.put(key, report, PROBLEM_SECONDS if report.problems else FILE_SECONDS)
         return report, seconds
 
     def _limits(self, left: float) -> Limits:
