@@ -231,6 +231,14 @@ async def test_a_link_made_harmless_is_suspicious_at_most(named):
     }
 
 
+@pytest.mark.parametrize("other", ["http://phish.example/x", "http://phish.example/", "http://x@www.phish.example/"])
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_link_made_harmless_does_not_hide_one_that_is_not(named, other, order):
+    text = " ".join(("hxxp://phish[.]example/", other)[::order])
+    findings, _ = await judge(text, named, lists=[dbl(asks="domain")])
+    assert ("DBL_PHISH", Severity.MALICIOUS) in {(finding.name, finding.severity) for finding in findings}
+
+
 @pytest.mark.parametrize(
     ("html", "names"),
     [

@@ -14,6 +14,7 @@ from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, U
 from verdicts.mail import Mail
 from verdicts.watched import Watched, WatchedFile
 from verdicts.web.domainlists import Code, DomainList
+from verdicts.web.gathering import HARMLESS
 from verdicts.web.hosts import read_host
 from verdicts.web.linkedfiles import LinkedFiles
 from verdicts.web.linkfiles import Entries, read_entries
@@ -108,7 +109,7 @@ class LinkEngine(Engine):
             if blocked.hold(link.url):
                 seen.add(("LINK_BLOCKED", Severity.MALICIOUS, 0.0), link)
         await self._compare(judged, (*mail.profile.domains, *self._protected), seen)
-        listed, unread = await self._look_ups.of(judged)
+        listed, unread = await self._look_ups.of(sorted(judged, key=_is_defanged))
         for link, code in listed:
             seen.add(_listed(code, link), link)
         findings = seen.findings()
@@ -202,4 +203,8 @@ def _tricks(link: Link) -> Iterator[_Seen]:
 def _listed(code: Code, link: Link) -> _Seen:
     """People who warn of a link make it harmless first: then it is suspicious at most."""
     severity = Severity[code.severity.upper()]
-    return code.finding, min(severity, Severity.SUSPICIOUS) if "defanged" in link.url.tricks else severity, code.weight
+    return code.finding, min(severity, Severity.SUSPICIOUS) if _is_defanged(link) else severity, code.weight
+
+
+def _is_defanged(link: Link) -> bool:
+    return not HARMLESS.isdisjoint(link.url.tricks)

@@ -9,6 +9,8 @@ from verdicts.web.urls import MAX_URL, Url, read_url
 
 MAX_NESTING = 5
 """Redirectors behind redirectors that are followed."""
+HARMLESS = frozenset(("defanged",))
+"""The tricks after which nobody gets to where a URL leads without putting it right."""
 TURN = 60
 """Events of HTML in one step of a millisecond; reading a URL costs as much as `_URL_COST` of them."""
 
@@ -92,7 +94,7 @@ class Found:
         key = (url.text, shown)
         if key in self._links:
             known = self._links[key]
-            self._links[key] = known._replace(url=url._replace(tricks=url.tricks | known.url.tricks))
+            self._links[key] = known._replace(url=url._replace(tricks=_both(url.tricks, known.url.tricks)))
             return
         if len(self._links) >= self._most:
             raise LimitError(f"it has more than {self._most} links")
@@ -108,6 +110,11 @@ class Found:
     def links(self, unread: tuple[str, ...] = ()) -> Links:
         """What was found so far."""
         return Links(tuple(self._links.values()), (*self._unread, *unread))
+
+
+def _both(tricks: frozenset[str], others: frozenset[str]) -> frozenset[str]:
+    """The tricks of a URL that is written in two ways; it is harmless only where both are."""
+    return (tricks | others) - (HARMLESS - (tricks & others))
 
 
 def _other_host(shown: str, url: Url, onward: list[str]) -> str:
