@@ -1,5 +1,6 @@
 """Debian's bind9 with zones written here, on a port of 127.0.0.1."""
 
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,11 +21,17 @@ def real_named(folder: Path, zones: Mapping[str, str]) -> Iterator[str]:
         )
     (folder / "named.conf").write_text(
         f'options {{ directory "{folder}"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};'
-        f" pid-file none; session-keyfile none; recursion no; dnssec-validation no; }}; controls {{ }}; {named}"
+        f" pid-file none; session-keyfile none; recursion no; dnssec-validation no; querylog yes; }};"
+        f" controls {{ }}; {named}"
     )
     command = [program, "-g", "-n", "1", "-c", str(folder / "named.conf")]
     with server(command, folder / "named.log", lambda: listens(port)):
         yield f"127.0.0.1:{port}"
+
+
+def questions(folder: Path) -> list[str]:
+    """The names that it was asked for so far, in order; `folder` is the one that it was given."""
+    return re.findall(r" query: (\S+) IN ", (folder / "named.log").read_text())
 
 
 def txt(name: str, text: str) -> str:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdicts.web.hosts import read_host
-from verdicts.web.lookalikes import disguised, lookalike, one_edit_apart
+from verdicts.web.lookalikes import disguised, likeness, one_edit_apart
 
 PROTECTED = ("contoso.com", "acme.example", "mail.microsoft.com", "xn--bcher-kva.example")
 
@@ -49,7 +49,7 @@ PROTECTED = ("contoso.com", "acme.example", "mail.microsoft.com", "xn--bcher-kva
     ],
 )
 async def test_lookalike(domain, like):
-    assert await lookalike(read_host(domain).name, PROTECTED) == like
+    assert (await likeness(read_host(domain).name, PROTECTED)).like == (like or "")
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_one_edit_apart_is_what_edits_make(one, other):
     st.lists(st.from_regex(r"[a-z-]{1,9}\.[a-z]{2}", fullmatch=True)),
 )
 def test_anything_can_be_compared(domain, protected):
-    assert asyncio.run(lookalike(domain, protected)) in (None, *protected)
-    assert asyncio.run(lookalike("contoso.org", PROTECTED)) == "contoso.com"
+    assert asyncio.run(likeness(domain, protected)).like in ("", *protected)
+    assert asyncio.run(likeness("contoso.org", PROTECTED)).like == "contoso.com"

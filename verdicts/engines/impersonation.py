@@ -20,7 +20,7 @@ from verdicts.lists import host_of
 from verdicts.mail import Mail, Profile
 from verdicts.origin import directions
 from verdicts.web.hosts import registered
-from verdicts.web.lookalikes import lookalike
+from verdicts.web.protected import Domain, Protected
 
 FREE_MAIL = frozenset((
     "aol.com", "gmail.com", "gmx.com", "gmx.de", "gmx.net", "googlemail.com",
@@ -34,12 +34,11 @@ _AT_ONCE = 20  # people learnt before other messages get their turn: a milliseco
 
 
 class Known(NamedTuple):
-    """What of a tenant, and of the operator, may be imitated."""
+    """What of a tenant may be imitated."""
 
     profile: Profile
     people: People
     own: frozenset[str]
-    domains: tuple[str, ...]
 
     def is_own(self, domain: str) -> bool:
         """Whether it is the tenant's, or below one of them."""
@@ -54,14 +53,14 @@ class Impersonation(Engine):
     class Options(EngineOptions):
         """[engines.impersonation]."""
 
-        protected_domains: tuple[str, ...] = Field((), max_length=1_000)
-        """Domains of others that attackers imitate, besides the tenant's own; lower-case A-labels."""
+        protected_domains: tuple[Domain, ...] = Field((), max_length=1_000)
+        """Domains of others that attackers imitate, besides the tenant's own."""
         free_mail: frozenset[str] = FREE_MAIL
         """Domains at which anybody gets an address."""
 
     def __init__(self, options: Options, tools: Tools) -> None:
         super().__init__(options, tools)
-        self._protected = options.protected_domains
+        self._protected = Protected(options.protected_domains, tools.clock)
         self._free_mail = options.free_mail
         self._known: dict[str, Known] = {}
 
@@ -72,7 +71,7 @@ class Impersonation(Engine):
         domains = _domains(mail, (*authors.boxes, *replies.boxes))
         findings = [
             *[finding for box in authors.boxes for finding in await self._author(mail, known, box)],
-            *await _lookalikes(known, domains[:_MOST_DOMAINS]),
+            *await self._lookalikes(mail.profile, domains[:_MOST_DOMAINS]),
             *self._replies(known, authors.boxes, replies.boxes),
         ]
         findings += await self._first_contact(mail, findings)
@@ -84,7 +83,7 @@ class Impersonation(Engine):
         """Made once for each tenant, and again when it tells something else of itself."""
         known = self._known.get(mail.tenant)
         if known is None or known.profile is not mail.profile:
-            known = self._known[mail.tenant] = await _learn(mail.profile, self._protected)
+            known = self._known[mail.tenant] = await _learn(mail.profile)
         return known
 
     async def _author(self, mail: Mail, known: Known, box: Mailbox) -> list[Finding]:
@@ -100,6 +99,14 @@ class Impersonation(Engine):
             detail = f"{person.name} does not write from {box.address[:200]}"
             findings.append(Finding("PERSON_IMPERSONATED", Severity.SUSPICIOUS, 3.0, detail))
         return findings + _address_in_name(box.name, domain)
+
+    async def _lookalikes(self, profile: Profile, domains: Iterable[str]) -> list[Finding]:
+        compared = [(domain, await self._protected.lookalike(domain, profile.domains)) for domain in domains]
+        return [
+            Finding("LOOKALIKE_DOMAIN", Severity.SUSPICIOUS, 4.0, f"{domain} looks like {meant}")
+            for domain, meant in compared
+            if meant is not None
+        ]
 
     def _replies(self, known: Known, authors: Iterable[Mailbox], replies: Iterable[Mailbox]) -> list[Finding]:
         """Answers that would go elsewhere than to the author."""
@@ -126,23 +133,13 @@ class Impersonation(Engine):
         return [Finding("FIRST_CONTACT", severity, 0.5, "no message of this sender was delivered before")]
 
 
-async def _learn(profile: Profile, protected: Iterable[str]) -> Known:
+async def _learn(profile: Profile) -> Known:
     people = People()
     for number, person in enumerate(profile.people):
         people.add(person)
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
-    domains = tuple(dict.fromkeys((*profile.domains, *protected)))
-    return Known(profile, people, frozenset(profile.domains), domains)
-
-
-async def _lookalikes(known: Known, domains: Iterable[str]) -> list[Finding]:
-    compared = [(domain, await lookalike(domain, known.domains)) for domain in domains]
-    return [
-        Finding("LOOKALIKE_DOMAIN", Severity.SUSPICIOUS, 4.0, f"{domain} looks like {meant}")
-        for domain, meant in compared
-        if meant is not None
-    ]
+    return Known(profile, people, frozenset(profile.domains))
 
 
 def _domains(mail: Mail, boxes: Iterable[Mailbox]) -> list[str]:

@@ -6,21 +6,21 @@ choice from QR codes in images and from PDF files, which worker processes look i
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
 from verdicts.mail import Mail
 from verdicts.watched import Watched, WatchedFile
 from verdicts.web.domainlists import Code, DomainList
 from verdicts.web.gathering import HARMLESS
-from verdicts.web.hosts import read_host
-from verdicts.web.linkedfiles import LinkedFiles
+from verdicts.web.linkedfiles import LinkedFiles, Seen
 from verdicts.web.linkfiles import Entries, read_entries
 from verdicts.web.links import Limits, Link, Links, links, links_of
-from verdicts.web.lookalikes import disguised, lookalike
-from verdicts.web.lookups import LookUps
+from verdicts.web.lookalikes import disguised
+from verdicts.web.lookups import Answers, LookUps
+from verdicts.web.protected import Domain, Protected
 from verdicts.web.redirectors import is_shortener
 from verdicts.workers import Workers
 
@@ -54,7 +54,7 @@ class LinkEngine(Engine):
         """A file of hosts and URLs that are malicious, one in a line; read again when it changes."""
         allow: WatchedFile | None = None
         """A file of hosts and URLs about which nothing is said; where they redirect to is looked at."""
-        protected_domains: list[str] = Field([], max_length=1_000)
+        protected_domains: list[Domain] = Field([], max_length=1_000)
         """Domains whose lookalikes are suspicious, besides the tenant's own."""
         max_text_bytes: int = Field(5_000_000, ge=1)
         """Decoded text and HTML that is searched for links in one message; with more it is unscanned."""
@@ -78,24 +78,22 @@ class LinkEngine(Engine):
         """Worker processes of each relay process."""
         worker_memory: int = Field(1_000_000_000, ge=100_000_000)
         """Bytes of memory for each worker process."""
-
-        @field_validator("protected_domains")
-        @classmethod
-        def _in_a_labels(cls, domains: list[str]) -> list[str]:
-            hosts = [(domain, read_host(domain)) for domain in domains]
-            bad = [domain for domain, host in hosts if host is None or host.address or "." not in host.name]
-            if bad:
-                raise ValueError(f"{bad[0]!r} is no domain")
-            return [host.name for _, host in hosts if host]
+        remembered: int = Field(20_000, ge=0)
+        """Answers of lists that are kept, so that lists are asked about a campaign once."""
+        remembered_seconds: float = Field(120.0, ge=0, le=3_600)
+        """For which one is kept."""
+        remembered_files: int = Field(2_000, ge=0)
+        """Images and PDF files whose links are kept for an hour, so that those of a campaign are looked into once; what
+        could not be read is not tried again for five minutes."""
 
     def __init__(self, options: Options, tools: Tools) -> None:
         super().__init__(options, tools)
         self._limits = Limits(options.max_text_bytes, options.max_urls)
-        self._protected = tuple(options.protected_domains)
+        self._protected = Protected(options.protected_domains, tools.clock)
         self._block = Watched(options.block, read_entries, tools.clock) if options.block else None
         self._allow = Watched(options.allow, read_entries, tools.clock) if options.allow else None
-        self._look_ups = LookUps(options.lists, tools.dns, options.max_lookups, options.parallel)
-        self._files = _linked_files(options) if options.images or options.pdf else None
+        self._look_ups = _look_ups(options, tools)
+        self._files = _linked_files(options, tools) if options.images or options.pdf else None
 
     async def judge(self, mail: Mail) -> Iterable[Finding]:
         """Raises `Unscanned` with what was seen of the rest, ValueError when a file of hosts never could be read."""
@@ -103,13 +101,15 @@ class LinkEngine(Engine):
         allowed = await self._allow.said() if self._allow else Entries()
         blocked = await self._block.said() if self._block else Entries()
         judged = [link for link in found.links if not allowed.hold(link.url)]
-        seen = _Tally()
+        seen, hosts = _Tally(), dict[str, Link]()
         async for link in _in_turns(judged):
+            if link.url.host and (link.url.host not in hosts or _is_defanged(hosts[link.url.host])):
+                hosts[link.url.host] = link
             seen.add_all(_tricks(link), link)
             if blocked.hold(link.url):
                 seen.add(("LINK_BLOCKED", Severity.MALICIOUS, 0.0), link)
-        await self._compare(judged, (*mail.profile.domains, *self._protected), seen)
-        listed, unread = await self._look_ups.of(sorted(judged, key=_is_defanged))
+        await self._compare(hosts.values(), mail.profile.domains, seen)
+        listed, unread = await self._look_ups.of(sorted(hosts.values(), key=_is_defanged))
         for link, code in listed:
             seen.add(_listed(code, link), link)
         findings = seen.findings()
@@ -132,19 +132,22 @@ class LinkEngine(Engine):
         more = await links_of(texts, self._limits)
         return Links((*found.links, *more.links), (*found.unread, *unread, *more.unread))
 
-    async def _compare(self, judged: list[Link], protected: tuple[str, ...], seen: "_Tally") -> None:
-        """With the domains whose lookalikes are suspicious; each host once."""
-        hosts = {link.url.host: link for link in judged if link.url.host and not link.url.address}
-        for host, link in hosts.items() if protected else ():
-            like = await lookalike(host, protected)
-            if like:
+    async def _compare(self, hosts: Iterable[Link], own: Sequence[str], seen: "_Tally") -> None:
+        """With the domains whose lookalikes are suspicious: the tenant's `own`, and the operator's."""
+        async for link in _in_turns(hosts):
+            if not link.url.address and (like := await self._protected.lookalike(link.url.host, own)):
                 seen.add(("LINK_LOOKALIKE", Severity.SUSPICIOUS, 4.0), link, f"is like {like}")
 
 
-def _linked_files(options: LinkEngine.Options) -> LinkedFiles:
-    workers = Workers(options.workers, options.worker_memory)
+def _look_ups(options: LinkEngine.Options, tools: Tools) -> LookUps:
+    answers = Answers(tools.clock, options.remembered)
+    return LookUps(options.lists, tools.dns, options.max_lookups, options.parallel, answers, options.remembered_seconds)
+
+
+def _linked_files(options: LinkEngine.Options, tools: Tools) -> LinkedFiles:
+    workers, kept = Workers(options.workers, options.worker_memory), Seen(tools.clock, options.remembered_files)
     return LinkedFiles(
-        workers, options.images, options.pdf, options.max_files, options.max_file_bytes, options.file_seconds
+        workers, options.images, options.pdf, options.max_files, options.max_file_bytes, options.file_seconds, kept
     )
 
 
@@ -173,7 +176,7 @@ def _detail(hosts: dict[str, str]) -> str:
     return f"{host[:200]}{f' ({remark[:200]})' if remark else ''}{more}"
 
 
-async def _in_turns(judged: list[Link]) -> AsyncIterator[Link]:
+async def _in_turns(judged: Iterable[Link]) -> AsyncIterator[Link]:
     for number, link in enumerate(judged):
         if number % _TURN == _TURN - 1:
             await asyncio.sleep(0)

@@ -1,6 +1,6 @@
 """Domains that are made to be taken for another one.
 
-`lookalike` compares what people see: letters of other scripts, digits and pairs that look like a letter are read as
+`likeness` compares what people see: letters of other scripts, digits and pairs that look like a letter are read as
 that letter (after the idea of UTS 39 section 4, "skeleton"; the table is short and holds what lower-case domains need).
 """
 
@@ -8,6 +8,7 @@ import asyncio
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from verdicts.web.hosts import core, registered, unicode_name
 
@@ -57,21 +58,30 @@ _SAME = str.maketrans("01i|3458", "ollleasb")
 _PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"))
 
 
-async def lookalike(domain: str, protected: Sequence[str]) -> str | None:
-    """The one of `protected` that `domain` is made to be taken for; None when it is like none, or is one of them.
+class Likeness(NamedTuple):
+    """What a domain is to some that are protected."""
 
-    Both are host names in lower-case A-labels. Seen through are: confusable letters, one edit, another top-level
-    domain, added words ("acme-login.example", "acmelogin.example"), and the whole name as labels of another one
-    ("acme.example.evil.example", "acme-example.evil.example").
+    same: bool = False
+    """Whether it is one of them, or of the same owner."""
+    like: str = ""
+    """The first one that it is made to be taken for; empty when it is like none."""
+
+
+async def likeness(domain: str, protected: Sequence[str]) -> Likeness:
+    """What `domain` is to those `protected`; all are host names in lower-case A-labels.
+
+    Seen through are: confusable letters, one edit, another top-level domain, added words ("acme-login.example",
+    "acmelogin.example"), and the whole name as labels of another one ("acme.example.evil.example",
+    "acme-example.evil.example").
     """
-    like: str | None = None
+    like = ""
     for start in range(0, len(protected), _TURN):
         some = protected[start : start + _TURN]
         if any(_is_of(domain, one) for one in some):
-            return None
-        like = like or next((one for one in some if _is_like(domain, one)), None)
+            return Likeness(same=True)
+        like = like or next((one for one in some if _is_like(domain, one)), "")
         await asyncio.sleep(0)
-    return like
+    return Likeness(like=like)
 
 
 def _is_of(domain: str, one: str) -> bool:
