@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from verdicts.web.hosts import read_host
 from verdicts.web.lookalikes import disguised, likeness, one_edit_apart
 
-PROTECTED = ("contoso.com", "acme.example", "mail.microsoft.com", "xn--bcher-kva.example")
+PROTECTED = (
+    "contoso.com", "acme.example", "mail.microsoft.com", "xn--bcher-kva.example", "fabrikam.onmicrosoft.com",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -35,10 +37,18 @@ PROTECTED = ("contoso.com", "acme.example", "mail.microsoft.com", "xn--bcher-kva
         ("acme.org", "acme.example"),
         ("bucher.example", "xn--bcher-kva.example"),
         ("acme-example.evil.org", "acme.example"),
+        ("fabrlkam.onmicrosoft.com", "fabrikam.onmicrosoft.com"),
+        ("fabrikam-login.onmicrosoft.com", "fabrikam.onmicrosoft.com"),
+        ("fabrikam.onmicrosoft.us", "fabrikam.onmicrosoft.com"),
+        ("fabrikamlogin.mail.onmicrosoft.com", "fabrikam.onmicrosoft.com"),
         # themselves, and what is only somewhat like them
         ("contoso.com", None),
         ("www.contoso.com", None),
         ("www.microsoft.com", None),
+        ("mail.fabrikam.onmicrosoft.com", None),
+        ("fabrikam.mail.onmicrosoft.com", None),
+        ("other.onmicrosoft.com", None),
+        ("onmicrosoft-portal.example", None),
         ("acne.example", None),  # too short a name for one edit
         ("contoso.sharepoint.com", None),
         ("notcontosoatall.com", None),

@@ -4,21 +4,16 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dmarc import DMARC, Error, Policy
-from publicsuffixlist import PublicSuffixList
 
 from verdicts.contract import Dns
 from verdicts.identity.author import Author
 from verdicts.identity.dkim import Signature
 from verdicts.identity.spf import Spf
+from verdicts.web.hosts import registered
 
 MAX_RECORD = 4_096
 """Characters of a DMARC record; an honest one has some hundred."""
 
-_SUFFIXES = PublicSuffixList()
-_SHARED = (
-    ".mail.onmicrosoft.com", ".onmicrosoft.com", ".onmicrosoft.us", ".onmicrosoft.de", ".partner.onmschina.cn",
-)  # fmt: skip
-"""Below these every customer of Microsoft has a domain; the public suffix list does not tell of them."""
 _FAULTS = {"temperror": "no answer for the DMARC record", "permerror": "the DMARC record cannot be read"}
 _MILDER = {"reject": "quarantine", "quarantine": "none", "none": "none"}
 
@@ -50,19 +45,11 @@ class Published(NamedTuple):
     """"temperror" or "permerror"."""
 
 
-def organizational(domain: str) -> str:
-    """The organizational domain (RFC 7489 section 3.2); a public suffix is its own."""
-    shared = next(filter(domain.endswith, _SHARED), "")
-    if shared:
-        return domain.removesuffix(shared).rpartition(".")[2] + shared
-    return _SUFFIXES.privatesuffix(domain) or domain
-
-
 def aligned(author: str, domain: str, *, strict: bool = False) -> bool:
     """Whether a domain that was proven speaks for the author's (RFC 7489 section 3.1)."""
     if not author or not domain:
         return False
-    return author == domain or (not strict and organizational(author) == organizational(domain))
+    return author == domain or (not strict and registered(author) == registered(domain))
 
 
 def check(published: Published, author: Author, spf: Spf, dkim: Iterable[Signature], *, too_much: bool) -> Dmarc:
@@ -92,7 +79,7 @@ async def discover(dns: Dns, domain: str) -> Published:
     """What `domain` publishes (RFC 7489 section 6.6.3); nothing when it is empty."""
     if not domain:
         return Published()
-    above = organizational(domain)
+    above = registered(domain)
     try:
         record = await _record(dns, domain)
         at_own = record is not None

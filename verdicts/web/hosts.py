@@ -2,17 +2,19 @@
 
 Sources: WHATWG URL Standard, sections 3.5 (host parsing), 3.6 (IPv4 in every spelling) and 4.4; UTS 46 (mapping of
 names that are not ASCII); the public suffix list, private section included, as the wheel of publicsuffixlist brings it.
+What somebody registered is for URLs what DMARC calls the organizational domain: `registered` is the one who says so.
 """
 
 import ipaddress
 import re
 import unicodedata
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
 import idna
-from publicsuffixlist import PublicSuffixList
+from publicsuffixlist import PSLFILE, PublicSuffixList
 
 MAX_NAME = 253
 """Characters of a host name (RFC 1035 section 2.3.4)."""
@@ -23,7 +25,20 @@ _PLAIN = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _FORBIDDEN = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
 _NUMBER = re.compile(r"0x[0-9a-f]{0,60}|[0-9]{1,60}")
 _DOTTED = re.compile(r"(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])(?:\.(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])){3}")
-_SUFFIXES = PublicSuffixList()  # takes some 60 ms, so before there is mail
+_MICROSOFT = (
+    "onmicrosoft.com", "mail.onmicrosoft.com", "onmicrosoft.us", "mail.onmicrosoft.us", "onmicrosoft.de",
+    "partner.onmschina.cn", "partner.mail.onmschina.cn",
+)  # fmt: skip
+"""Below these each customer of Microsoft has a domain ("mail" is for hybrid organizations; Microsoft, "Microsoft 365
+endpoints", the rows "autodiscover.<tenant>..."); the public suffix list does not tell of them."""
+
+
+def _known_suffixes() -> PublicSuffixList:
+    with Path(PSLFILE).open(encoding="utf-8") as listed:
+        return PublicSuffixList([*listed, *_MICROSOFT])
+
+
+_SUFFIXES = _known_suffixes()  # takes some 60 ms, so before there is mail
 
 
 class Host(NamedTuple):
@@ -131,13 +146,22 @@ def _number(text: str) -> int:
 
 @lru_cache(maxsize=4_096)
 def registered(name: str) -> str:
-    """The part of a name, in A-labels, that somebody registered: "acme.co.uk" of "www.acme.co.uk".
+    """The part of a name, in A-labels, that somebody registered: "acme.co.uk" of "www.acme.co.uk"; the organizational
+    domain (RFC 7489 section 3.2).
 
     A name that is a public suffix itself, or an IP address, stays as it is.
     """
     if ":" in name or _DOTTED.fullmatch(name):
         return name
     return _SUFFIXES.privatesuffix(name) or name
+
+
+def owned_with(name: str) -> str:
+    """`registered`, but for a customer of Microsoft one domain for both that are his: "acme.onmicrosoft.com" of
+    "acme.mail.onmicrosoft.com", which is his own although DMARC knows nothing of it.
+    """
+    found = registered(name)
+    return found.replace(".mail.", ".") if found.partition(".")[2] in _MICROSOFT else found
 
 
 @lru_cache(maxsize=4_096)

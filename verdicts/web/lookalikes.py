@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from verdicts.web.hosts import core, registered, unicode_name
+from verdicts.web.hosts import core, owned_with, registered, unicode_name
 
 _TURN = 100  # domains compared in one step: under a millisecond
 _LEAST_SAME = 3
@@ -85,7 +85,7 @@ async def likeness(domain: str, protected: Sequence[str]) -> Likeness:
 
 
 def _is_of(domain: str, one: str) -> bool:
-    return domain == one or domain.endswith(f".{one}") or registered(one) == registered(domain)
+    return domain == one or domain.endswith(f".{one}") or owned_with(one) == owned_with(domain)
 
 
 def _is_like(domain: str, one: str) -> bool:
