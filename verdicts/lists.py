@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
-import idna
+from verdicts.domains import host_of
 
 Kind = Literal["allow", "block"]
 Matter = Literal["sender", "network", "hash", "url"]
@@ -15,7 +15,6 @@ Matter = Literal["sender", "network", "hash", "url"]
 NEVER = math.inf
 DEEPEST = 20
 """Steps that the path of an entry may have."""
-_LONGEST_HOST = 253
 _LONGEST_PATH = 4_096
 
 
@@ -81,17 +80,6 @@ class Lists:
         if table is None:
             return []
         return [entry for key in keys for entry in table.get(key, ()) if now < entry.expires]
-
-
-def host_of(name: str) -> str:
-    """A host's name as it is compared: lower-case A-labels, without a dot at the end; garbage stays garbage."""
-    name = name.strip().rstrip(".").lower()
-    if name.isascii() or len(name) > _LONGEST_HOST:
-        return name[: _LONGEST_HOST + 1]
-    try:
-        return idna.encode(name, uts46=True).decode("ascii")
-    except UnicodeError:
-        return name
 
 
 def path_of(path: str) -> str:

@@ -3,6 +3,7 @@
 from email.utils import parseaddr
 
 from verdicts.contract import Direction, EngineOptions, Outcome, Verdict
+from verdicts.domains import host_of
 from verdicts.mail import Mail
 from verdicts.origin import directions
 
@@ -64,7 +65,7 @@ def is_limited(options: EngineOptions) -> bool:
 
 
 def _domain(address: str) -> str:
-    return address.rpartition("@")[2].lower()
+    return host_of(address.rpartition("@")[2])
 
 
 def _from_domain(mail: Mail) -> str:

@@ -12,11 +12,11 @@ from typing import NamedTuple
 from pydantic import Field
 
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
+from verdicts.domains import host_of
 from verdicts.identity.authentication import Authentication, authenticate
 from verdicts.identity.dmarc import aligned
 from verdicts.identity.mailboxes import Mailbox, mailboxes
 from verdicts.identity.people import People
-from verdicts.lists import host_of
 from verdicts.mail import Mail, Profile
 from verdicts.origin import directions
 from verdicts.web.hosts import registered

@@ -14,10 +14,11 @@ from pydantic import Field
 
 from verdicts.contract import Engine, EngineOptions, Finding, Severity, Tools, Unscanned
 from verdicts.decoding import PIECE
+from verdicts.domains import host_of
 from verdicts.identity.authentication import Authentication, authenticate
 from verdicts.identity.dmarc import aligned
 from verdicts.identity.mailboxes import Mailboxes, mailboxes
-from verdicts.lists import Entry, host_of
+from verdicts.lists import Entry
 from verdicts.mail import Mail
 from verdicts.parts import Part
 from verdicts.web.links import links

@@ -5,6 +5,7 @@ import re
 from typing import NamedTuple
 
 from verdicts.contract import Dns
+from verdicts.domains import a_label
 from verdicts.identity.dkim import ALTERED
 from verdicts.identity.keys import Key, fetch_keys
 from verdicts.identity.results import passed_author
@@ -19,7 +20,6 @@ from verdicts.identity.signatures import (
     signed_names,
     unsigned,
 )
-from verdicts.identity.spf import a_label
 from verdicts.identity.tags import Fault, Tags, decoded, number, required
 
 MAX_INSTANCES = 20

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import NamedTuple, TypeVar
 
 from verdicts.contract import Dns, Kind, Tools
+from verdicts.domains import a_label
 from verdicts.identity import arc, dkim, dmarc, spf
 from verdicts.identity.arc import Arc
 from verdicts.identity.author import Author, author_of
@@ -92,7 +93,7 @@ async def _spf(mail: Mail, dns: Dns) -> Spf:
     sender, origin = mail.envelope.sender, mail.origin
     helo = origin.helo or ""
     if origin.address is None:
-        domain = spf.a_label(sender.rpartition("@")[2] if sender else helo)
+        domain = a_label(sender.rpartition("@")[2] if sender else helo)
         return Spf("temperror", domain, "mfrom" if sender else "helo", "Microsoft does not tell the sender's address")
     return await spf.check(dns, origin.address, sender, helo)
 

@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple
 
+from verdicts.domains import a_label
 from verdicts.fields import Fields
-from verdicts.identity.spf import a_label
 
 _MAX_FROM = 8_192  # bytes of a From field; an honest one has under a hundred
 _MAX_ADDRESSES = 20

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from verdicts.contract import Dns
+from verdicts.domains import a_label
 from verdicts.identity.canonical import Canonicalization
 from verdicts.identity.keys import Key, fetch_keys
 from verdicts.identity.signatures import SignedMessage, check_algorithm, field_tags, forms, signed_names, unsigned
-from verdicts.identity.spf import a_label
 from verdicts.identity.tags import Fault, Tags, compact, decoded, number, required
 
 MAX_SIGNATURES = 5

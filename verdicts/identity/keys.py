@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from verdicts.contract import Dns
-from verdicts.identity.spf import a_label
+from verdicts.domains import a_label
 from verdicts.identity.tags import Fault, Tags, compact, decoded, tags
 
 MAX_RECORD = 8_192

@@ -1,13 +1,11 @@
 """SPF: whether a domain lets an address send its mail (RFC 7208), by the relay's own asynchronous look-ups."""
 
 import ipaddress
-import re
 from collections.abc import Callable, Coroutine
 from typing import NamedTuple
 
-import idna
-
 from verdicts.contract import Dns, Kind
+from verdicts.domains import a_label
 from verdicts.identity import spf_record
 from verdicts.identity.spf_record import SyntaxFault, Term
 
@@ -19,8 +17,6 @@ MAX_NAMES = 10
 """MX or PTR names of one term."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-_LABEL = re.compile(r"[^.\s\x00-\x20\x7f]{1,63}")
 
 
 class Spf(NamedTuple):
@@ -57,19 +53,6 @@ async def check(dns: Dns, address: str, sender: str, helo: str) -> Spf:
         return Spf(await evaluation.check_host(name), name, scope)
     except _Error as error:
         return Spf(error.result, name, scope, error.reason)
-
-
-def a_label(domain: str) -> str:
-    """A domain in lower case, its labels as ASCII (RFC 5890); empty when it can be none."""
-    domain = domain.removesuffix(".").lower()
-    if len(domain) > 253:
-        return ""
-    if not domain.isascii():
-        try:
-            domain = idna.encode(domain, uts46=True).decode()
-        except idna.IDNAError:
-            return ""
-    return domain if all(map(_LABEL.fullmatch, domain.split("."))) else ""
 
 
 class _Evaluation:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from verdicts.web.hosts import MAX_NAME
+from verdicts.domains import MAX_NAME
 from verdicts.web.urls import Url
 
 _LISTED = ipaddress.ip_network("127.0.0.0/8")

@@ -7,21 +7,16 @@ What somebody registered is for URLs what DMARC calls the organizational domain:
 
 import ipaddress
 import re
-import unicodedata
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-import idna
 from publicsuffixlist import PSLFILE, PublicSuffixList
 
-MAX_NAME = 253
-"""Characters of a host name (RFC 1035 section 2.3.4)."""
+from verdicts.domains import MAX_LABEL, MAX_NAME, mapped
 
 _MAX_TEXT = 1_024  # percent-encoding makes names longer
-_MAX_LABEL = 63
-_PLAIN = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _FORBIDDEN = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
 _NUMBER = re.compile(r"0x[0-9a-f]{0,60}|[0-9]{1,60}")
 _DOTTED = re.compile(r"(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])(?:\.(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])){3}")
@@ -63,41 +58,14 @@ def read_host(text: str) -> Host | None:
         text = unquote(text, errors="replace")
     if text.startswith("["):
         return _ipv6(text, encoded)
-    name = _mapped(text)
+    name = mapped(text)
     if not name or len(name) > MAX_NAME or _FORBIDDEN.search(name):
         return None
     last = name.rpartition(".")[2]
     if _NUMBER.fullmatch(last):
         return _ipv4(name, encoded or not text.isascii())
     hidden = encoded or (not text.isascii() and "xn--" not in name)
-    return Host(name, odd=hidden) if all(0 < len(label) <= _MAX_LABEL for label in name.split(".")) else None
-
-
-def _mapped(text: str) -> str:
-    """In lower-case A-labels, without dots at the end."""
-    name = text.lower().rstrip(".")
-    if _PLAIN.fullmatch(name):
-        return name
-    if not name.isascii():
-        name = _compatible(text).rstrip(".")
-    return ".".join(map(_a_label, name.split(".")))
-
-
-def _compatible(text: str) -> str:
-    """By UTS 46; what it forbids is only folded, as registries and browsers differ on it."""
-    try:
-        return idna.uts46_remap(text, std3_rules=False, transitional=False)
-    except (idna.IDNAError, ValueError):
-        return unicodedata.normalize("NFKC", text).lower().replace("\u3002", ".")
-
-
-def _a_label(label: str) -> str:
-    if label.isascii() or len(label) > _MAX_LABEL:
-        return label
-    try:
-        return "xn--" + label.encode("punycode").decode("ascii")
-    except UnicodeError:  # half a surrogate pair
-        return ""
+    return Host(name, odd=hidden) if all(0 < len(label) <= MAX_LABEL for label in name.split(".")) else None
 
 
 def unicode_name(name: str) -> str:
@@ -106,7 +74,7 @@ def unicode_name(name: str) -> str:
 
 
 def _u_label(label: str) -> str:
-    if not label.startswith("xn--") or len(label) > _MAX_LABEL:
+    if not label.startswith("xn--") or len(label) > MAX_LABEL:
         return label
     try:
         return label[4:].encode("ascii").decode("punycode")
