@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from doubles.need import need
 
-from relay import dns as subject
 from relay.dns import DnsError, Resolver
+from relay.dns import resolver as subject
 
 ZONE = """
 $TTL 300

@@ -1,8 +1,8 @@
-"""Debian's bind9 with zones written here, on a port of 127.0.0.1."""
+"""Debian's bind9 on a port of 127.0.0.1: with zones written here, or as a resolver."""
 
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -11,22 +11,46 @@ from doubles.processes import listens, server
 
 
 @contextmanager
-def real_named(folder: Path, zones: Mapping[str, str]) -> Iterator[str]:
-    """Its address; `zones` are master files by name. It refuses what is in none of them."""
-    program, port = need("named"), _free_port()
-    named = "".join(f'zone "{name}" {{ type primary; file "{name}.zone"; }};' for name in zones)
+def real_named(folder: Path, zones: Mapping[str, str], address: str = "127.0.0.1") -> Iterator[str]:
+    """Its address; `zones` are master files by name. It refuses what is in none of them.
+
+    A zone that brings no SOA of its own gets one, and the server at `address` as its only one.
+    """
+    head = f"@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A {address}\n"
+    named = "".join(f'zone "{name}" {{ type primary; file "{_file(name)}"; }};' for name in zones)
     for name, text in zones.items():
-        (folder / f"{name}.zone").write_text(
-            f"$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A 127.0.0.1\n{text}\n"
-        )
+        (folder / _file(name)).write_text(f"$TTL 300\n{'' if ' SOA ' in text else head}{text}\n")
+    port = free_port()
+    with _running(folder, port, "recursion no;", named):
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def real_resolver(folder: Path, roots: Sequence[str], port: int) -> Iterator[str]:
+    """Its address; it asks the servers at `roots`, and whom they name, at its own port, and soon gives up."""
+    hints = "".join(f". 300 IN NS r{n}.invalid.\nr{n}.invalid. 300 IN A {root}\n" for n, root in enumerate(roots))
+    (folder / "hints").write_text(hints)
+    options = "recursion yes; allow-query { any; }; empty-zones-enable no; resolver-query-timeout 500;"
+    with _running(folder, port, options, 'zone "." { type hint; file "hints"; };'):
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def _running(folder: Path, port: int, options: str, zones: str) -> Iterator[None]:
+    program = need("named")
     (folder / "named.conf").write_text(
-        f'options {{ directory "{folder}"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};'
-        f" pid-file none; session-keyfile none; recursion no; dnssec-validation no; querylog yes; }};"
-        f" controls {{ }}; {named}"
+        f'options {{ directory "{folder}"; port {port}; listen-on {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};'
+        f" pid-file none; session-keyfile none; notify no; dnssec-validation no; querylog yes; {options} }};"
+        f" controls {{ }}; {zones}"
     )
     command = [program, "-g", "-n", "1", "-c", str(folder / "named.conf")]
-    with server(command, folder / "named.log", lambda: listens(port)):
-        yield f"127.0.0.1:{port}"
+    with server(command, log := folder / "named.log", lambda: listens(port) and " running\n" in log.read_text()):
+        assert "not loaded due to errors" not in log.read_text(), log.read_text()
+        yield
+
+
+def _file(zone: str) -> str:
+    return f"{zone.strip('.') or 'root'}.zone"
 
 
 def questions(folder: Path) -> list[str]:
@@ -44,10 +68,19 @@ def master_text(text: str) -> str:
     return " ".join(f'"{text[at : at + 255]}"' for at in range(0, len(text), 255))
 
 
-def _free_port() -> int:
-    """One that is free for UDP and for TCP: long answers come by TCP."""
+def free_port(addresses: Sequence[str] = ("127.0.0.1",)) -> int:
+    """One that is free for UDP and for TCP on all `addresses`: long answers come by TCP."""
     while True:
-        with socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket() as stream, suppress(OSError):
-            datagrams.bind(("127.0.0.1", 0))
-            stream.bind(datagrams.getsockname())
-            return int(stream.getsockname()[1])
+        with suppress(OSError):
+            return _port_of_all(addresses)
+
+
+def _port_of_all(addresses: Sequence[str]) -> int:
+    with socket.socket() as first:
+        first.bind((addresses[0], 0))
+        port = int(first.getsockname()[1])
+    for address in addresses:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            with socket.socket(type=kind) as probe:
+                probe.bind((address, port))
+    return port
