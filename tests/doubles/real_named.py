@@ -40,12 +40,13 @@ def _running(folder: Path, port: int, options: str, zones: str) -> Iterator[None
     program = need("named")
     (folder / "named.conf").write_text(
         f'options {{ directory "{folder}"; port {port}; listen-on {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};'
-        f" pid-file none; session-keyfile none; notify no; dnssec-validation no; querylog yes; {options} }};"
-        f" controls {{ }}; {zones}"
+        f" pid-file none; session-keyfile none; notify no; dnssec-validation no; querylog yes; {options}"
+        f" check-names primary ignore; }}; controls {{ }}; {zones}"
     )
     command = [program, "-g", "-n", "1", "-c", str(folder / "named.conf")]
     with server(command, log := folder / "named.log", lambda: listens(port) and " running\n" in log.read_text()):
-        assert "not loaded due to errors" not in log.read_text(), log.read_text()
+        broken = [line for line in log.read_text().splitlines() if ".zone:" in line or " failed: " in line]
+        assert "not loaded due to errors" not in log.read_text(), "\n".join(broken)
         yield
 
 
