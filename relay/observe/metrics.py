@@ -150,6 +150,10 @@ RANGES_TIMESTAMP = Gauge(
     "sluice_microsoft_ranges_timestamp_seconds", "Date of the list of Microsoft's ranges.",
     multiprocess_mode="mostrecent",
 )  # fmt: skip
+DOMAINS = Gauge(
+    "sluice_domains", "Domains to be proved, once for each region, by how far the proof is.", ["state"],
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
 RELOADS = Counter("sluice_reloads_total", "Reloads of the configuration.", ["result"])
 WORKER_RESTARTS = Counter("sluice_worker_restarts_total", "Workers that died and were started again.")
 READY = Gauge("sluice_ready", "1 when the worker is ready for mail.", multiprocess_mode="livemin")
@@ -168,6 +172,8 @@ def _children() -> None:
         SEALS.labels(result)
     for mode in ("require", "log"):
         PROOF_FAILURES.labels(mode)
+    for state in ("pending", "verified", "lapsing", "lapsed", "failed"):
+        DOMAINS.labels(state)
     for result in ("ok", "failed"):
         RELOADS.labels(result)
 

@@ -59,16 +59,22 @@ def proven(store: Store) -> set[tuple[str, str]]:
         return {(row.tenant, row.domain) for row in connection.execute(query)}
 
 
-def put(store: Store, row: Row) -> None:
-    """Write what became of `row`, if it is still there. When its domain's protection may have changed, the tenants'
-    revision grows with it, so that running nodes look.
+def put(store: Store, row: Row, before: Row | None = None) -> bool:
+    """Write what became of `row`, if it is still there, and as it was in `before`; whether it was.
+
+    Who looked at the DNS for seconds must not undo what another node, or an operator, found meanwhile. When the
+    domain's protection may have changed, the tenants' revision grows with it, so that running nodes look.
     """
+    there = _is(row.key)
+    if before is not None:
+        there &= (table.c.value == before.value) & (table.c.state == before.state) & (table.c.changed == before.changed)
+    values = {name: getattr(row, name) for name in _NAMES if name not in ("tenant", "domain", "region")}
     with store.writing() as connection:
-        before = connection.execute(select(table.c.state).where(_is(row.key))).scalar_one_or_none()
-        values = {name: getattr(row, name) for name in _NAMES if name not in ("tenant", "domain", "region")}
-        connection.execute(update(table).where(_is(row.key)).values(values))
-        if before is not None and (before in PROVEN) != (row.state in PROVEN):
+        state = connection.execute(select(table.c.state).where(there)).scalar_one_or_none()
+        written = connection.execute(update(table).where(there).values(values)).rowcount == 1
+        if written and (state in PROVEN) != (row.state in PROVEN):
             touch(connection)
+    return written
 
 
 def claim(store: Store, row: Row, now: float) -> bool:

@@ -64,8 +64,8 @@ def net(tmp_path_factory):
         yield net
 
 
-def authority(net, **options):
-    return Authority(Resolver([net.resolver], 2.0), port=net.port, **{"private": True, "attempt": 0.3} | options)
+def authority(net, wait=2.0, **options):
+    return Authority(Resolver([net.resolver], wait), port=net.port, **{"private": True, "attempt": 0.3} | options)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ async def test_one_of_two_is_enough(net, udp, tcp):
 
 async def test_nobody_answers(net):
     async with bad_names(BAD, net.port), bad_names(WORSE, net.port, says_code(dns.rcode.REFUSED)):
-        hearing = await authority(net).txt("_sluice.worse.example")
+        hearing = await authority(net, 0.8).txt("_sluice.worse.example")
     assert hearing.said is Said.NO_ANSWER
     assert "REFUSED" in hearing.detail
     assert "ns5.servers.example (127.0.0.5): no connection by TCP" in hearing.detail
@@ -140,7 +140,7 @@ async def test_a_broken_server_is_told_as_one(net):
         send(b"\0garbage")
 
     async with bad_names(BAD, net.port, garbage, garbage):
-        hearing = await authority(net).txt("_sluice.bad.example")
+        hearing = await authority(net, 0.8).txt("_sluice.bad.example")
     assert hearing.said is Said.BROKEN
     assert "cannot be read" in hearing.detail
 
@@ -166,7 +166,7 @@ def leads(kind, data, section, owner=None):
 
 async def test_aliases_without_end_end(net):
     async with bad_names(BAD, net.port, leads("CNAME", "xLABEL.bad.example.", "answer")):
-        hearing = await authority(net).txt("_sluice.bad.example")
+        hearing = await authority(net, 0.8).txt("_sluice.bad.example")
     assert (hearing.said, hearing.told) == (Said.NO_ANSWER, ())
     assert "circles" in hearing.detail
 
@@ -174,7 +174,7 @@ async def test_aliases_without_end_end(net):
 @pytest.mark.parametrize("owner", ["bad.example.", "example.", ".", "other.example.", "x._sluice.bad.example."])
 async def test_a_delegation_that_leads_nowhere_below_is_not_followed(net, owner):
     async with bad_names(BAD, net.port, leads("NS", "ns3.servers.example.", "authority", owner)):
-        hearing = await authority(net).txt("_sluice.bad.example")
+        hearing = await authority(net, 0.8).txt("_sluice.bad.example")
     assert [told.said for told in hearing.told] == [Said.NO_ANSWER]
 
 
@@ -190,7 +190,7 @@ async def test_an_answer_for_another_zone_has_no_say(net):
         send(made.to_wire())
 
     async with bad_names(BAD, net.port, lies):
-        hearing = await authority(net).txt("_sluice.bad.example")
+        hearing = await authority(net, 0.8).txt("_sluice.bad.example")
     assert (hearing.said, hearing.records) == (Said.NO_RECORD, ())
 
 
@@ -198,7 +198,7 @@ async def test_servers_on_our_own_network_are_not_asked(net):
     questions = []
     async with bad_names(BAD, net.port, lambda question, _send: questions.append(question)):
         hearing = await authority(net, private=False).txt("_sluice.acme.example")
-        assert (await authority(net, private=False).txt("_sluice.bad.example")).said is Said.NO_ANSWER
+        assert (await authority(net, 0.8, private=False).txt("_sluice.bad.example")).said is Said.NO_ANSWER
     assert (hearing.said, questions) == (Said.NO_ANSWER, [])
     assert "not asked at 127.0.0.3, which is not on the Internet" in hearing.detail
 

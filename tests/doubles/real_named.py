@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import dns.query
+import dns.rcode
+import dns.update
 from doubles.need import need
 from doubles.processes import listens, server
 
@@ -17,7 +20,9 @@ def real_named(folder: Path, zones: Mapping[str, str], address: str = "127.0.0.1
     A zone that brings no SOA of its own gets one, and the server at `address` as its only one.
     """
     head = f"@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A {address}\n"
-    named = "".join(f'zone "{name}" {{ type primary; file "{_file(name)}"; }};' for name in zones)
+    named = "".join(
+        f'zone "{name}" {{ type primary; file "{_file(name)}"; allow-update {{ any; }}; }};' for name in zones
+    )
     for name, text in zones.items():
         (folder / _file(name)).write_text(f"$TTL 300\n{'' if ' SOA ' in text else head}{text}\n")
     port = free_port()
@@ -57,6 +62,16 @@ def _file(zone: str) -> str:
 def questions(folder: Path) -> list[str]:
     """The names that it was asked for so far, in order; `folder` is the one that it was given."""
     return re.findall(r" query: (\S+) IN ", (folder / "named.log").read_text())
+
+
+def put_txt(server: str, zone: str, name: str, *texts: str) -> None:
+    """Make `texts` the TXT records of `name` in a zone of a running server, by dynamic update (RFC 2136)."""
+    address, _, port = server.rpartition(":")
+    update = dns.update.UpdateMessage(zone)
+    update.delete(name, "TXT")
+    for text in texts:
+        update.add(name, 0, "TXT", master_text(text))
+    assert dns.query.tcp(update, address, 5, int(port)).rcode() == dns.rcode.NOERROR
 
 
 def txt(name: str, text: str) -> str:
