@@ -234,11 +234,17 @@ class Onboarding(_Table):
     txt_label: str = Field("_sluice", pattern=_LABEL)
     """A domain is proved by a TXT record at LABEL.DOMAIN."""
     verify_hours: Seconds = 72.0
-    """Hours that a new domain has for its record; then its proof has failed, and must be asked for again."""
+    """Hours that a new domain has for its record; then its proof has failed. It is looked for all the same."""
     recheck_hours: Seconds = 24.0
-    """Hours between two looks at the record of a proved domain."""
+    """Hours between two looks at the record of a proved domain; a new one is looked at every five minutes."""
     lapse_days: Seconds = 7.0
     """Days from a look that finds the record gone until the domain is protected no more; meanwhile it is warned of."""
+    name_servers: list[Endpoint] = []
+    """Resolvers that are asked for the records, in place of the name servers of each domain, where these cannot be
+    reached from here."""
+    private_addresses: bool = False
+    """Ask the name servers of domains at private addresses too, and take next hops at such addresses for right: in
+    laboratories, and where domains have other records inside."""
     old_value_days: Seconds = 3.0
     """Days without a message that carries an old loop value, and with messages that carry the new one, after which the
     old one is not accepted any more."""

@@ -19,6 +19,7 @@ from relay.account import count_verdict, tell_breaker
 from relay.delivery.delivery import Delivery
 from relay.delivery.options import Options as DeliveryOptions
 from relay.dns import Resolver
+from relay.dns.authority import Authority
 from relay.dressing import Dresser
 from relay.errors import ConfigurationError
 from relay.evidence import Plain
@@ -30,6 +31,8 @@ from relay.intake.microsoft import read_ranges, shipped
 from relay.intake.options import IntakeOptions
 from relay.observe import metrics
 from relay.onboarding.environment import Environment
+from relay.onboarding.verification import Limits as ProofLimits
+from relay.onboarding.verifying import Tell, Verifier
 from relay.quarantine.folder import Folder
 from relay.records import tenants, verifications
 from relay.records.model import Record
@@ -159,6 +162,15 @@ def _environment(name: str, table: EnvironmentTable) -> Environment:
         region=table.region,
         secondary_region=table.secondary_region or "",
     )
+
+
+def verifier(settings: Settings, store: Store, now: Callable[[], float], tell: Iterable[Tell] = ()) -> Verifier:
+    """Who looks whether domains have their records; `tell` hear of what changed."""
+    chosen = settings.onboarding
+    resolver = Resolver(settings.dns.servers, settings.dns.timeout)
+    authority = Authority(resolver, servers=chosen.name_servers, private=chosen.private_addresses)
+    limits = ProofLimits(chosen.verify_hours * 3_600, chosen.lapse_days * 86_400, chosen.recheck_hours * 3_600)
+    return Verifier(store, authority, chosen.txt_label, limits, now, tell)
 
 
 def rooms(

@@ -24,6 +24,7 @@ from relay.observe import logs, metrics
 from relay.observe.health import Health
 from relay.observe.lag import watch as watch_lag
 from relay.onboarding import rotation
+from relay.onboarding.verifying import announce
 from relay.quarantine.folder import Folder
 from relay.records import queries, tenants
 from relay.records.history import History
@@ -36,6 +37,8 @@ log = structlog.get_logger("worker")
 
 TENANTS_EVERY, HEALTH_EVERY, METRICS_EVERY, TIDY_EVERY, ROTATIONS_EVERY = 2.0, 1.0, 1.0, 60.0, 600.0
 """Seconds between looks at the tenants' revision, at the worker's health, at what has expired, at old loop values."""
+PROOFS_EVERY = 30.0
+"""Seconds between looks at which domains' records are to be looked for."""
 
 
 class Worker:
@@ -113,6 +116,7 @@ class Worker:
         if self._number <= 1:
             self._spawn(self._every(TIDY_EVERY, self._tidy))
             self._spawn(self._every(ROTATIONS_EVERY, self._end_rotations))
+            self._spawn(self._every(PROOFS_EVERY, self._prove_domains))
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -179,6 +183,9 @@ class Worker:
     async def _end_rotations(self) -> None:
         days = self._settings.onboarding.old_value_days
         await asyncio.to_thread(rotation.end_unused, self._store, days, self._rooms.clock.time())
+
+    async def _prove_domains(self) -> None:
+        await assembly.verifier(self._settings, self._store, self._rooms.clock.time, [announce]).recheck()
 
     async def reload(self) -> None:
         """SIGHUP: configuration, tenants and certificates; what is broken keeps the old ones and says so."""

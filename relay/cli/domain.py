@@ -11,6 +11,8 @@ app = typer.Typer(help="Domains: what is protected, and the DNS records that pro
 
 DomainName = Annotated[str, typer.Argument(metavar="DOMAIN", help="The domain, for example acme.example.")]
 
+_SEEN = {"yes": "yes", "no": "no", "unknown": "nobody can tell"}
+
 
 @app.command()
 def add(
@@ -18,8 +20,9 @@ def add(
     domain: DomainName,
     config: Config,
     next_hop: Annotated[
-        str, typer.Option("--next-hop", metavar="HOST", help="Where its mail goes on to: the host of its MX record.")
-    ],
+        str | None,
+        typer.Option("--next-hop", metavar="HOST", help="Where its mail goes on to; by its MX records if not given."),
+    ] = None,
     vouch: Annotated[
         bool, typer.Option("--vouch", help="You know that it is the tenant's: no record is asked for.")
     ] = False,
@@ -88,6 +91,77 @@ def remove(tenant: TenantName, domain: DomainName, config: Config, yes: Yes = Fa
     confirm(yes, f"Mail for {domain} will be refused. Remove it?")
     control.domain_remove(config, tenant, domain)
     typer.echo(f"removed: {output.clean(domain)}")
+
+
+@app.command("find-smtp")
+def find_smtp(
+    domain: DomainName,
+    config: Config,
+    next_hop: Annotated[
+        str | None, typer.Option("--next-hop", metavar="HOST", help="Look whether this host would do instead.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Find the host that takes a domain's mail, by its MX records. The status is 0 only when it can be the next hop."""
+    from relay import control  # noqa: PLC0415
+
+    found = control.host_judge(config, next_hop) if next_hop else control.domain_find_smtp(config, domain)
+    if json:
+        output.print_json(found)
+    else:
+        _print_found(found)
+    raise typer.Exit(0 if found["usable"] else 1)
+
+
+def _print_found(found: dict[str, Any]) -> None:
+    typer.echo(output.clean(": ".join(filter(None, [found["domain"], found["outcome"]]))))
+    for text in (found["explanation"], found["next_step"]):
+        typer.echo(f"  {output.clean(text)}")
+    rows = [
+        (host["preference"], host["name"] or ".", host["kind"], host["what"], ", ".join(host["addresses"]))
+        for host in found["hosts"]
+    ]
+    if rows:
+        typer.echo()
+        output.print_table(["preference", "host", "is", "which is", "addresses"], rows, keep={"host"})
+
+
+@app.command()
+def verify(
+    words: Annotated[
+        list[str], typer.Argument(metavar="[TENANT] DOMAIN", help="The domain, and whose it is if you like.")
+    ],
+    config: Config,
+    json: Json = False,
+) -> None:
+    """Look for a domain's records now. The status is 0 only when they prove it, all of them.
+
+    The running service looks by itself: every five minutes for a new domain, and daily from then on.
+    """
+    from relay import control  # noqa: PLC0415
+
+    if len(words) > 2:
+        raise typer.BadParameter("one tenant and one domain at most")
+    told = control.domain_verify(config, words[-1], words[0] if len(words) == 2 else None)
+    if json:
+        output.print_json(told)
+    else:
+        _print_verified(told)
+    raise typer.Exit(0 if told["proven"] else 1)
+
+
+def _print_verified(told: dict[str, Any]) -> None:
+    how = "vouched for, no record is asked for" if told["vouched"] else "proven" if told["proven"] else "not proven"
+    kept = "its mail is relayed" if told["protected"] else "no mail is relayed for it"
+    typer.echo(output.clean(f"{told['domain']} ({told['tenant']}): {how}; {kept}"))
+    for record in told["records"]:
+        print_records([record])
+        typer.echo(f"  found  {_SEEN[record['seen']]}")
+        for server in record["servers"]:
+            said = f"{server['said']} ({server['records']})" if server["records"] else server["said"]
+            typer.echo(output.clean(f"         {server['server']}: {said}"))
+        if record["problem"]:
+            typer.echo(f"  note   {output.clean(record['problem'])}")
 
 
 def print_records(records: list[dict[str, Any]]) -> None:

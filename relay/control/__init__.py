@@ -5,6 +5,7 @@ and no loop value but where a function says so.
 """
 
 from relay.control.common import NotFound, Plain, Unusable
+from relay.control.domains import domain_add, domain_find_smtp, domain_verify, host_judge
 from relay.control.house import check, engine_new
 from relay.control.mail import (
     Release,
@@ -19,7 +20,6 @@ from relay.control.mail import (
 )
 from relay.control.tenants import (
     Changes,
-    domain_add,
     domain_list,
     domain_remove,
     domain_set,
@@ -41,10 +41,13 @@ __all__ = [
     "Unusable",
     "check",
     "domain_add",
+    "domain_find_smtp",
     "domain_list",
     "domain_remove",
     "domain_set",
+    "domain_verify",
     "engine_new",
+    "host_judge",
     "judge",
     "quarantine_delete",
     "quarantine_list",

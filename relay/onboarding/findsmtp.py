@@ -1,13 +1,13 @@
 """FIND SMTP: the host that a domain's mail is handed back to, from its MX records; and whether a typed one will do."""
 
 import asyncio
-import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
-from relay.dns import Answer, DnsError, Resolver, Said
-from relay.onboarding.mailhosts import NOBODY, Kind, MailHost, Ours, by_name, needs_addresses, with_addresses
+from relay.dns import Answer, Resolver, Said
+from relay.onboarding.mailhosts import NOBODY, Kind, MailHost, Ours, address, by_name, needs_addresses, with_addresses
 from relay.onboarding.outcomes import TEXTS, Outcome
 from relay.tenants.hops import WRONG_HOSTS, NextHop
 from relay.tenants.names import a_label
@@ -53,23 +53,6 @@ class Found:
         return self.outcome.usable
 
 
-async def known(resolver: Resolver, names: Iterable[str], addresses: Iterable[str]) -> Ours:
-    """This relay by all its names and addresses, those included that the names have now."""
-    all_names = {name.lower().removesuffix(".") for name in names if name}
-    answers = await asyncio.gather(*(_addresses(resolver, name) for name in all_names))
-    public = {
-        str(ipaddress.ip_address(address)) for address in (*addresses, *(each for one in answers for each in one))
-    }
-    return Ours(frozenset(all_names), frozenset(public))
-
-
-async def _addresses(resolver: Resolver, name: str) -> tuple[str, ...]:
-    try:
-        return await resolver.addresses(name)
-    except DnsError:
-        return ()
-
-
 async def find(domain: str, resolver: Resolver, ours: Ours = NOBODY, *, private: bool = False) -> Found:
     """What the MX records of `domain` say. `private`: whether hosts with private addresses may be right.
 
@@ -105,7 +88,18 @@ async def judge_host(text: str, resolver: Resolver, ours: Ours = NOBODY, *, priv
 async def _look(resolver: Resolver, host: MailHost, ours: Ours, private: bool) -> MailHost:
     if not needs_addresses(host):
         return host
-    return with_addresses(host, await _either(resolver, host.name), ours, private=private)
+    answers, own = await asyncio.gather(_either(resolver, host.name), _own_addresses(resolver, ours))
+    return with_addresses(host, answers, own, private=private)
+
+
+async def _own_addresses(resolver: Resolver, ours: Ours) -> frozenset[str]:
+    """This relay's addresses, those included that its names have now. Loopback is nobody's: in a laboratory, the next
+    hop is there as well.
+    """
+    answers = await asyncio.gather(*(_either(resolver, name) for name in ours.names))
+    named = (record for answer in chain.from_iterable(answers) for record in answer.records)
+    found = {parsed for text in chain(ours.addresses, named) if (parsed := address(text)) is not None}
+    return frozenset(str(one) for one in found if not (one.is_loopback or one.is_unspecified))
 
 
 async def _either(resolver: Resolver, name: str) -> tuple[Answer, ...]:

@@ -3,7 +3,7 @@
 import enum
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -153,9 +153,14 @@ def needs_addresses(host: MailHost) -> bool:
     return host.kind in {Kind.MICROSOFT, Kind.OTHER}
 
 
-def with_addresses(host: MailHost, answers: tuple[Answer, ...], ours: Ours = NOBODY, *, private: bool) -> MailHost:
-    """What the host is when its addresses are known, or why they are not; `private` ones may be right."""
-    addresses = tuple(address for answer in answers for address in answer.records if _is_ip(address))
+def with_addresses(
+    host: MailHost, answers: tuple[Answer, ...], own: Collection[str] = (), *, private: bool = False
+) -> MailHost:
+    """What the host is when its addresses are known, or why they are not.
+
+    `own` are this relay's addresses; `private` ones may be right.
+    """
+    addresses = tuple(record for answer in answers for record in answer.records if address(record))
     host = replace(host, addresses=addresses)
     if not addresses:
         unknown = [answer.detail for answer in answers if not answer.said.certain]
@@ -163,18 +168,18 @@ def with_addresses(host: MailHost, answers: tuple[Answer, ...], ours: Ours = NOB
             return replace(host, kind=Kind.NO_ANSWER, what=unknown[0])
         gone = any(answer.said is Said.NO_NAME for answer in answers)
         return replace(host, kind=Kind.MISSING, what="no such name" if gone else "no address")
-    own = ours.addresses.intersection(addresses)
-    if own:
-        return replace(host, kind=Kind.OURSELVES, what=f"{min(own)} is an address of this relay")
-    inner = [address for address in addresses if not is_public(address)]
+    ours = [each for each in addresses if each in own]
+    if ours:
+        return replace(host, kind=Kind.OURSELVES, what=f"{ours[0]} is an address of this relay")
+    inner = [each for each in addresses if not is_public(each)]
     if inner and not private:
         return replace(host, kind=Kind.PRIVATE, what=f"{inner[0]} is not on the Internet")
     return host
 
 
-def _is_ip(text: str) -> bool:
+def address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """`text` as an IP address; None when it is none."""
     try:
-        ipaddress.ip_address(text)
+        return ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None

@@ -19,16 +19,26 @@ log = structlog.get_logger("onboarding")
 
 AT_ONCE: Final = 20
 """Domains that are looked at at a time: each is a question to up to eight servers."""
-_WARNINGS: Final = ("lapsing", "lapsed", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A domain's proof came into another state."""
+    """A domain's proof came into another state, or nobody can tell any more how far it is."""
 
     kind: str
-    """The state: "verified", "lapsing", "lapsed" or "failed"."""
+    """The new state ("verified", "lapsing", "lapsed", "failed"), or "unknown"."""
     row: Row
+
+
+Tell = Callable[[Event], None]
+"""Hears of an event. Must not block."""
+
+
+def announce(event: Event) -> None:
+    """Write the event to the log."""
+    row = event.row
+    tell = log.info if event.kind == "verified" else log.warning
+    tell(f"domain {event.kind}", tenant=row.tenant, domain=row.domain, region=row.region, problem=row.problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,7 @@ LookAt = Callable[[str, list[Row]], Awaitable[list[Checked]]]
 class Verifier:
     """Asks `authority` for the records at LABEL.DOMAIN, and writes what becomes of each row.
 
-    `tell` hears of every change, once over all nodes; it must not block.
+    `tell` are those who hear of every event, once over all nodes.
     """
 
     def __init__(
@@ -57,14 +67,14 @@ class Verifier:
         label: str,
         limits: Limits,
         now: Callable[[], float],
-        tell: Callable[[Event], None] = lambda _: None,
+        tell: Iterable[Tell] = (),
     ) -> None:
         self._store = store
         self._authority = authority
         self._label = label
         self._limits = limits
         self._now = now
-        self._tell = tell
+        self._listeners = tuple(tell)
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def recheck(self) -> None:
@@ -123,29 +133,24 @@ class Verifier:
         """What becomes of the row, written and told, unless somebody else was faster."""
         after = step(before, look, self._now(), self._limits)
         if await asyncio.to_thread(verifications.put, self._store, after, before):
-            if look.seen is Seen.UNKNOWN and after.problem != before.problem:
-                log.warning("domain cannot be checked", **_named(after), problem=after.problem)
             if after.state != before.state:
-                self._changed(after)
+                self._tell(Event(after.state, after))
+            elif look.seen is Seen.UNKNOWN and after.problem != before.problem:
+                self._tell(Event("unknown", after))
         return Checked(after, look, hearing)
 
-    def _changed(self, row: Row) -> None:
-        tell = log.warning if row.state in _WARNINGS else log.info
-        tell(f"domain {row.state}", **_named(row), problem=row.problem)
-        try:
-            self._tell(Event(row.state, row))
-        except Exception as error:  # noqa: BLE001 - a notice that fails must not stop the others' proofs
-            log.error("notice failed", **_named(row), error=str(error))  # noqa: TRY400
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - who cannot hear must not stop the others' proofs
+                log.error("event not told", kind=event.kind, domain=event.row.domain, error=str(error))  # noqa: TRY400
 
 
 def _explained(row: Row, look: Look, astray: Mapping[str, Hearing]) -> Look:
     """The look, with where the record stands in place of why it is not where it should be."""
     told = [text for text, hearing in astray.items() if row.value in hearing.records]
     return Look(look.seen, told[0]) if told and look.seen is Seen.NO else look
-
-
-def _named(row: Row) -> dict[str, str]:
-    return {"tenant": row.tenant, "domain": row.domain, "region": row.region}
 
 
 def _count(rows: Iterable[Row]) -> None:

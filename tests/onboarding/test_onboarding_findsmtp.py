@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.dns import Answer, Resolver, Said
-from relay.onboarding.findsmtp import MAX_HOSTS, Found, find, judge_host, judged, known, without_mx
+from relay.onboarding.findsmtp import MAX_HOSTS, Found, find, judge_host, judged, without_mx
 from relay.onboarding.mailhosts import CLOUDS, GATEWAYS, MAILBOXES, Kind, MailHost, Ours, by_name, with_addresses
 from relay.onboarding.outcomes import TEXTS, Outcome
 from relay.tenants.hops import WRONG_HOSTS
@@ -203,10 +203,23 @@ async def test_typed_private_addresses_are_right_where_the_operator_says_so(name
     assert (await judge_host(text, Resolver([named], 2.0), OURS, private=True)).outcome is Outcome.BY_HAND
 
 
-async def test_we_are_known_by_what_our_names_lead_to(named):
-    ours = await known(Resolver([named], 2.0), ["MX1.relay.example", "", "nobody.unknown.example"], ["203.0.113.9"])
-    assert ours == Ours(frozenset({"mx1.relay.example", "nobody.unknown.example"}), frozenset({OWN, "203.0.113.9"}))
-    assert (await find("loop.customers.example", Resolver([named], 2.0), ours)).outcome is Outcome.OURSELVES
+@pytest.mark.parametrize(
+    ("ours", "outcome"),
+    [
+        (Ours(frozenset({"in.relay.example"})), Outcome.OURSELVES),
+        (Ours(frozenset({"nobody.unknown.example"}), frozenset({OWN})), Outcome.OURSELVES),
+        (Ours(frozenset({"nobody.unknown.example"}), frozenset({"0.0.0.0", "203.0.113.9"})), Outcome.OTHER),
+        (Ours(), Outcome.OTHER),
+    ],
+)
+async def test_we_are_known_by_what_our_names_lead_to(named, ours, outcome):
+    assert (await find("loop.customers.example", Resolver([named], 2.0), ours)).outcome is outcome
+
+
+async def test_loopback_is_not_ours_alone(named):
+    ours = Ours(frozenset({"lo.servers.example"}), frozenset({"127.0.0.1", "::1"}))
+    found = await judge_host("localhost:2525", Resolver([named], 2.0), ours, private=True)
+    assert found.outcome is Outcome.BY_HAND
 
 
 @pytest.mark.parametrize(
@@ -257,7 +270,7 @@ def test_what_a_name_tells(name, kind):
 )
 def test_what_addresses_tell(answers, kind):
     told = tuple(Answer(said, (record,) if record else (), "why") for said, record in answers)
-    assert with_addresses(by_name(MICROSOFT), told, OURS, private=False).kind is kind
+    assert with_addresses(by_name(MICROSOFT), told, OURS.addresses).kind is kind
 
 
 KINDS = [kind for kind in Kind if kind is not Kind.MICROSOFT]

@@ -14,7 +14,7 @@ from relay.dns import Resolver, Said
 from relay.dns.authority import Authority, Hearing, Told
 from relay.observe import metrics
 from relay.onboarding.verification import STATES, Limits
-from relay.onboarding.verifying import Event, Verifier
+from relay.onboarding.verifying import Event, Verifier, announce
 from relay.records import tenants, verifications
 from relay.records.store import Store
 from relay.records.verifications import Row
@@ -70,7 +70,7 @@ class Node:
 
     def __init__(self, store, authority):
         self.now, self.events, self.store = START, [], store
-        self.verifier = Verifier(store, authority, "_sluice", LIMITS, lambda: self.now, self.events.append)
+        self.verifier = Verifier(store, authority, "_sluice", LIMITS, lambda: self.now, [self.events.append, announce])
 
     @property
     def kinds(self):
@@ -148,7 +148,7 @@ async def test_when_nobody_can_tell_nothing_changes(store, net):
         first = await node.recheck(START + 99 * DAY)
         again = await node.recheck(START + 101 * DAY)
     assert {row.tenant: (row.state, row.changed) for row in again} == {state: (state, START) for state in STATES}
-    assert node.events == []
+    assert [event.kind for event in node.events] == ["unknown"] * 5
     assert first[0].problem.startswith("nobody can tell: ns15.servers.example (127.0.0.15): no connection by TCP")
     assert {row.problem for row in first + again} == {first[0].problem}
     assert node.lines == []  # told once, and not at every look
@@ -159,7 +159,7 @@ async def test_nobody_can_tell_is_logged_once(store, net):
     node = Node(store, asker(net, 0.8))
     async with bad_names(BAD, net.port):
         await node.recheck(START)
-    assert [(line["event"], line["log_level"]) for line in node.lines] == [("domain cannot be checked", "warning")]
+    assert [(line["event"], line["log_level"]) for line in node.lines] == [("domain unknown", "warning")]
 
 
 async def test_a_silent_server_beside_one_that_answers_is_no_excuse(store, net):
@@ -270,11 +270,11 @@ async def test_a_notice_that_fails_stops_nobody(store, net, publish):
     def broken(_event):
         raise RuntimeError("no notices today")
 
-    verifier = Verifier(store, asker(net), "_sluice", LIMITS, lambda: START, broken)
+    verifier = Verifier(store, asker(net), "_sluice", LIMITS, lambda: START, [broken, announce])
     with structlog.testing.capture_logs() as lines:
         await verifier.recheck()
     assert [row.state for row in verifications.load(store)] == ["verified", "lapsing"]
-    assert [line["error"] for line in lines if line["event"] == "notice failed"] == ["no notices today"] * 2
+    assert [line["error"] for line in lines if line["event"] == "event not told"] == ["no notices today"] * 2
 
 
 @pytest.mark.parametrize(
