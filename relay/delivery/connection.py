@@ -17,6 +17,9 @@ UNKNOWN_COMMAND: Final = (500, 502, 504)
 SLOWEST: Final = 8_192
 """Bytes of a body per second that a next hop must take at least, so that one that takes drops does not hold us."""
 
+GREETING: Final = 1_000
+"""Characters that are kept of what the next hop says first."""
+
 TURN: Final = 1_048_576
 """Bytes of a body after which other messages have their turn, where the next hop takes them as fast as we write."""
 
@@ -26,6 +29,8 @@ class Connection(Wire):
 
     def __init__(self, options: Options, on_lost: Callable[["Connection"], None]) -> None:
         super().__init__(asyncio.get_running_loop(), lambda: on_lost(self))
+        self.greeting = ""
+        """What the next hop said first, in one line."""
         self.features: dict[str, str] = {}
         """EHLO keywords in lower case, with their parameters."""
         self.proven = False
@@ -135,7 +140,9 @@ class Connection(Wire):
 
         Only in the mode "verify" a next hop without STARTTLS is an error.
         """
-        _expect(await self._collect(1, self._options.connect_timeout), 220, "connect")
+        greeting = await self._collect(1, self._options.connect_timeout)
+        _expect(greeting, 220, "connect")
+        self.greeting = str(greeting[0])[:GREETING]
         await self._hello()
         if context is None:
             return

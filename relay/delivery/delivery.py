@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ssl import SSLContext
 
 from relay.delivery.hop import Hop
+from relay.delivery.opening import Opener
 from relay.delivery.options import Options
 from relay.delivery.passage import Passage
 from relay.dns import Resolver
@@ -30,6 +31,15 @@ class Delivery:
         if hop is None:
             hop = self._hops[host, port] = Hop(host, port, self._options, self._resolver, self._tls)
         return Passage(hop, envelope)
+
+    def opener(self, host: str, port: int) -> Opener:
+        """What opens connections outside of the pool, in the same way: for whoever wants to look at a next hop."""
+        return Opener(host, port, self._options, self._resolver, self._tls, lambda _: None)
+
+    @property
+    def tls(self) -> str:
+        """The mode of TLS: "verify", "opportunistic" or "off"."""
+        return self._options.tls
 
     def status(self) -> list[str]:
         """One line for each next hop: what its pool does now."""

@@ -40,7 +40,7 @@ class Opener:
         error = HopError("dns", f"{self._host}: no address")
         for address in await self.addresses():
             try:
-                connection = await self._connect_to(address)
+                connection = await self.connect_to(address)
             except HopError as failed:
                 error = failed
                 self._avoided[address] = self._loop.time() + AVOID
@@ -59,7 +59,8 @@ class Opener:
         self._avoided = {address: until for address, until in self._avoided.items() if until > now}
         return sorted(addresses, key=lambda address: address in self._avoided)
 
-    async def _connect_to(self, address: str) -> Connection:
+    async def connect_to(self, address: str) -> Connection:
+        """A connection to one of the addresses, by the rules of the mode of TLS. Raises HopError."""
         context = None if self._options.tls == "off" else self._tls()
         if context is None and self._options.tls == "verify":
             raise HopError("tls", "no TLS context")

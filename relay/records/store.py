@@ -8,6 +8,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Table, create_engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -90,14 +91,24 @@ class Store:
         values = ", ".join([row] * count)
         return f"INSERT INTO {quote(table.name)} ({', '.join(names)}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608
 
+    @staticmethod
+    def newest() -> str | None:
+        """The schema that `migrate` leads to."""
+        return ScriptDirectory.from_config(_configured()).get_current_head()
+
     def migrate(self) -> None:
         """Bring the schema up to date, from nothing or from an older one; safe for several processes at once.
 
         Raises StoreFailed, also when the schema is newer than this program.
         """
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config = _configured()
         made = nullcontext() if self._file is None else sqlite_rules.made(self._file)
         with _door(), made, self.writing() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+def _configured() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config

@@ -21,7 +21,7 @@ def test_the_migrations_lead_to_the_schema(store) -> None:
     with store.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == "0003"
+        assert context.get_current_revision() == "0004"
 
 
 def test_a_database_of_the_first_schema_is_brought_up_to_date(url, monkeypatch) -> None:
@@ -35,7 +35,7 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date(url, monkeypatch) 
     store.migrate()
     assert tenants.load(store) == (0, [{"name": "acme"}])
     with store.reading() as connection:
-        assert MigrationContext.configure(connection).get_current_revision() == "0003"
+        assert MigrationContext.configure(connection).get_current_revision() == "0004"
     store.close()
 
 
