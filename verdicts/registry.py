@@ -45,8 +45,20 @@ def build(tables: Tables, tools: Tools) -> list[Seat]:
     """
     mistakes = problems(tables)
     if mistakes:
-        raise ValueError("; ".join(f"{'.'.join(map(str, path))}: {message}" for path, message in mistakes))
+        raise ValueError(_told(mistakes))
     return [_seat(name, table, tools) for name, table in (tables or DEFAULT).items()]
+
+
+def seat(name: str, table: Mapping[str, Any], tools: Tools) -> Seat:
+    """One engine by itself, for whoever wants to look at it. Raises ValueError with its mistakes."""
+    mistakes = _problems_of(name, table)
+    if mistakes:
+        raise ValueError(_told(mistakes))
+    return _seat(name, table, tools)
+
+
+def _told(mistakes: list[Problem]) -> str:
+    return "; ".join(f"{'.'.join(map(str, path))}: {message}" for path, message in mistakes)
 
 
 def _seat(name: str, table: Mapping[str, Any], tools: Tools) -> Seat:

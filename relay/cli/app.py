@@ -1,4 +1,4 @@
-"""The commands at the top: serve, check, judge, demo, and the groups tenant, domain, scans, quarantine, engine."""
+"""The commands at the top (serve, check, doctor, judge, demo), and the groups."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from relay import __version__
-from relay.cli import domain, engine, judge, quarantine, scans, tenant
+from relay.cli import doctor, domain, engine, judge, quarantine, scans, tenant
 from relay.cli.options import Config
 
 app = typer.Typer(
@@ -66,6 +66,7 @@ def check(
 
 
 app.command("judge")(judge.judge)
+app.command("doctor")(doctor.doctor)
 
 
 @app.command()

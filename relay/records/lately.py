@@ -59,4 +59,5 @@ def _of(tenant: str, since: float) -> Select[tuple[float, str, str, str, str]]:
 
 def _facts(store: Store, query: Select[tuple[float, str, str, str, str]]) -> list[Fact]:
     with store.reading() as connection:
-        return [Fact(*row) for row in connection.execute(query)]
+        rows = connection.execute(query).all()
+    return [Fact(row.at, row.outcome, row.proof, row.reason, row.reply) for row in rows]

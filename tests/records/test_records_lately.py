@@ -31,7 +31,16 @@ def test_messages_are_counted_up_to_a_limit(store, monkeypatch):
 
 
 def test_the_newest_and_the_troubles_come_newest_first_up_to_a_limit(store, monkeypatch):
-    outcomes = ["refused", "delivered", "deferred", "marked", "rejected_by_next_hop", "quarantined", "sunk", "abandoned"]
+    outcomes = [
+        "refused",
+        "delivered",
+        "deferred",
+        "marked",
+        "rejected_by_next_hop",
+        "quarantined",
+        "sunk",
+        "abandoned",
+    ]
     keep(store, *({"tenant": "a", "outcome": outcome} for outcome in outcomes), {"tenant": "b", "outcome": "refused"})
     assert [fact.outcome for fact in lately.newest(store, "a", 0.0)] == outcomes[::-1]
     assert [fact.outcome for fact in lately.troubles(store, "a", 0.0)] == [

@@ -1,0 +1,183 @@
+"""Which checks of `onboarding/doctor/` a configuration and its tenants call for."""
+
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from config.load import Problem
+from config.settings import Settings
+from relay import assembly
+from relay.checks import check as find_mistakes
+from relay.dns import Resolver
+from relay.errors import ConfigurationError
+from relay.intake.microsoft import read_ranges, shipped
+from relay.onboarding.doctor import arc, certificate, domains, hops, lookups, mail, ranges, running, stores
+from relay.onboarding.doctor.clock import Clocks
+from relay.onboarding.doctor.engines import engine
+from relay.onboarding.doctor.environments import Places, places, validated
+from relay.onboarding.doctor.result import Result, Topic
+from relay.onboarding.doctor.run import EACH, Check, apart
+from relay.records.store import Store
+from relay.records.verifications import Row
+from relay.tenants.hops import NextHop
+from relay.tenants.model import Domain, Tenant
+from verdicts import registry
+
+BUILDING = 20.0
+"""Seconds for an engine to be built and closed, beyond what it may take for a letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store says of who is protected."""
+
+    tenants: tuple[Tenant, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+
+class Scene:
+    """What the checks are given."""
+
+    def __init__(self, config: Path, settings: Settings, known: Known, store: Store | None, roots: Path | None) -> None:
+        self.config, self.settings, self.known, self.store, self.roots = config, settings, known, store, roots
+        self.clocks = Clocks()
+        self.resolver = self.new_resolver()
+        self.environments = assembly.environments(settings)
+        self.places: Places = places(self.environments, known.tenants)
+
+    def new_resolver(self) -> Resolver:
+        """One more; each event loop needs its own."""
+        return Resolver(self.settings.dns.servers, self.settings.dns.timeout)
+
+
+def checks(scene: Scene) -> Iterator[Check]:
+    """All of them, in the order in which they are told."""
+    yield Check(Topic("configuration", str(scene.config)), partial(_configuration, scene.config))
+    yield from _certificate(scene)
+    yield from _lookups(scene)
+    yield from _running(scene)
+    yield from _stores(scene)
+    yield from _engines(scene)
+    for tenant in scene.known.tenants:
+        yield from _tenant(scene, tenant)
+    yield from _hops(scene)
+
+
+def mistake(problem: Problem) -> Result:
+    """A mistake in the configuration as a result."""
+    remedy = "correct it; sluice check tells all mistakes at once"
+    return Topic("configuration", str(problem.file)).failed(str(problem), remedy)
+
+
+async def _configuration(config: Path) -> AsyncIterator[Result]:
+    report = await apart(lambda: find_mistakes(config, []))
+    for problem in report.mistakes:
+        yield mistake(problem)
+    for note in report.notes:
+        yield Topic("configuration", str(config)).warning(note, "see config/README.md")
+    if not report.mistakes and not report.notes:
+        yield Topic("configuration", str(config)).ok("it has no mistakes")
+
+
+def _certificate(scene: Scene) -> Iterator[Check]:
+    smtp, names = scene.settings.smtp, scene.places.hosts or (scene.settings.node.name,)
+    work = partial(certificate.certificate, smtp.certificate, smtp.private_key, scene.roots, names, time.time())
+    yield Check(Topic("certificate.pair", str(smtp.certificate or "smtp.certificate")), work)
+
+
+def _lookups(scene: Scene) -> Iterator[Check]:
+    resolver, known, name = scene.resolver, scene.places, scene.settings.node.name
+    for host in known.hosts:
+        yield Check(Topic("smarthost.addresses", host), partial(lookups.smart_host, resolver, host))
+    for address, domain in known.egress.items():
+        yield Check(Topic("egress.ptr", address), partial(lookups.egress, resolver, address, domain))
+    yield Check(Topic("node.address", name), partial(lookups.node, resolver, name, known.egress))
+    accepted = scene.settings.admission.validation_addresses
+    used = {tenant.environment for tenant in scene.known.tenants}
+    for environment in scene.environments.values():
+        if environment.name in used or not used & scene.environments.keys():
+            result = validated(environment, accepted)
+            yield Check(Topic(result.id, result.subject), partial(_plain, [result]))
+    arc_table = scene.settings.arc
+    if arc_table is not None:
+        work = partial(arc.record, resolver, arc_table.domain, arc_table.selector, arc_table.private_key)
+        yield Check(Topic("arc.record", f"{arc_table.selector}._domainkey.{arc_table.domain}"), work)
+
+
+async def _plain(results: Iterable[Result]) -> AsyncIterator[Result]:
+    for result in results:
+        yield result
+
+
+def _running(scene: Scene) -> Iterator[Check]:
+    settings = scene.settings
+    http = settings.http.listen
+    yield Check(Topic("relay.ready", http), partial(running.relay, http, settings.smtp.certificate))
+    for endpoint in settings.smtp.listen:
+        yield Check(Topic("relay.listens", endpoint), partial(running.listens, endpoint))
+    for cloud in settings.admission.clouds if settings.admission.microsoft else ():
+        dated = read_ranges(shipped(), [cloud]).timestamp
+        yield Check(Topic("ranges.age", cloud), partial(_plain, [ranges.age(cloud, dated, 0.0, time.time())]))
+
+
+def _stores(scene: Scene) -> Iterator[Check]:
+    state, quarantine = scene.settings.node.state, scene.settings.quarantine_folder
+    if scene.store is not None:
+        yield Check(Topic("store.reachable", "records"), partial(stores.database, scene.store, scene.clocks))
+    for path in (quarantine / "tmp", state / "drafts"):
+        topic = Topic("folder.writable", str(path))
+        yield Check(topic, partial(stores.folder, topic, path))
+    for path in dict.fromkeys((state, quarantine)):
+        work = partial(stores.space, path, scene.settings.smtp.max_message_bytes)
+        yield Check(Topic("disk.free", str(path)), work)
+
+
+def _engines(scene: Scene) -> Iterator[Check]:
+    deadline = scene.settings.judging.deadline
+    for name, table in (scene.settings.engines or registry.DEFAULT).items():
+        work = partial(engine, name, partial(registry.seat, name, table), scene.new_resolver, deadline)
+        yield Check(Topic("engine.answers", name), work, deadline + BUILDING)
+
+
+def _tenant(scene: Scene, tenant: Tenant) -> Iterator[Check]:
+    yield Check(
+        Topic("tenant.environment", tenant.name, tenant.name),
+        partial(_plain, domains.settings(tenant, scene.environments)),
+    )
+    for domain in tenant.domain:
+        yield from _domain(scene, tenant, domain)
+    if scene.store is not None:
+        topic = Topic("mail.seen", tenant.name, tenant.name)
+        yield Check(topic, partial(mail.mail, scene.store, tenant, scene.clocks))
+
+
+def _domain(scene: Scene, tenant: Tenant, domain: Domain) -> Iterator[Check]:
+    rows = [row for row in scene.known.rows if (row.tenant, row.domain) == (tenant.name, domain.name)]
+    pause = scene.settings.onboarding.recheck_hours * 3600
+    proof = partial(_plain, domains.verification(tenant, domain, rows, pause, time.time()))
+    yield Check(Topic("domain.verified", domain.name, tenant.name), proof)
+    ours = {*scene.places.hosts, scene.settings.node.name}
+    yield Check(Topic("domain.mx", domain.name, tenant.name), partial(domains.mx, scene.resolver, tenant, domain, ours))
+
+
+def _hops(scene: Scene) -> Iterator[Check]:
+    """Each next hop once, however many tenants and domains it has."""
+    used: dict[NextHop, dict[str, None]] = {}
+    for tenant in scene.known.tenants:
+        for domain in tenant.domain:
+            used.setdefault(domain.next_hop, {})[tenant.name] = None
+    if not used:
+        return
+    topic = Topic("hop.opens", "delivery")
+    try:
+        delivery = assembly.delivery(scene.settings, scene.resolver)
+    except ConfigurationError as error:
+        yield Check(topic, partial(_plain, [topic.failed(str(error), "correct [delivery]")]))
+        return
+    size, ours = scene.settings.smtp.max_message_bytes, scene.places.all | {scene.settings.node.name}
+    seconds = max(EACH, scene.settings.delivery.connect_timeout + scene.settings.dns.timeout + 5)
+    for hop, tenants in used.items():
+        work = partial(hops.hop, delivery, hop, list(tenants), ours, size, scene.clocks)
+        yield Check(Topic("hop.opens", str(hop), next(iter(tenants))), work, seconds)
