@@ -44,7 +44,7 @@ class Scene:
         self.config, self.settings, self.known, self.store, self.roots = config, settings, known, store, roots
         self.clocks = Clocks()
         self.resolver = self.new_resolver()
-        self.environments = assembly.environments(settings)
+        self.environments = assembly.environments(settings.environments)
         self.places: Places = places(self.environments, known.tenants)
 
     def new_resolver(self) -> Resolver:

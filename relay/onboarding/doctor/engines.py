@@ -4,11 +4,10 @@ Scope, breaker and handling are left aside: what is asked is whether the engine 
 event loop and tools of its own, so that one which blocks holds up no other check.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from relay.onboarding.doctor.result import Result, Topic, listed
-from relay.onboarding.doctor.run import apart
+from relay.onboarding.doctor.run import apart_loop
 from relay.tools import Toolbox
 from verdicts.contract import Dns, EngineOptions, Outcome, Severity, Tools, Verdict
 from verdicts.letters import letter, mail_of
@@ -25,7 +24,7 @@ async def engine(name: str, build: Build, resolver: Callable[[], Dns], deadline:
     """Whether the engine called `name` answers. `deadline`: seconds for all engines of a message."""
     topic = Topic("engine.answers", name)
     try:
-        verdict, options = await apart(lambda: asyncio.run(_asked(build, resolver(), deadline)))
+        verdict, options = await apart_loop(lambda: _asked(build, resolver(), deadline))
     except Exception as error:  # noqa: BLE001 - an engine's own constructor may raise anything
         told = str(error).splitlines() or [""]
         yield topic.failed(f"{type(error).__name__}: {told[0]}", "correct [engines]; sluice check tells more")

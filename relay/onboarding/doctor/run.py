@@ -6,10 +6,10 @@ that hang are left behind: they are daemons, and do not keep the program from en
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from relay.onboarding.doctor.result import Result, Topic
 
@@ -106,20 +106,38 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 async def apart(work: Callable[[], T]) -> T:
     """What `work()` returns or raises, done in a thread of its own."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
+    return await asyncio.wrap_future(_begun(work))
 
-    def tell(give: Callable[..., None], value: object) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(lambda: None if future.done() else give(value))
+
+async def apart_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What the coroutine `work()` returns or raises, done in an event loop of its own; for what may block its loop."""
+
+    async def alone() -> T:
+        asyncio.get_running_loop().set_default_executor(_Daemons())
+        return await work()
+
+    return await apart(lambda: asyncio.run(alone()))
+
+
+def _begun(work: Callable[..., T], *arguments: Any, **more: Any) -> Future[T]:
+    """The future of `work(...)`, which goes on in a daemon thread."""
+    future: Future[T] = Future()
 
     def begin() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
         try:
-            result = work()
+            future.set_result(work(*arguments, **more))
         except BaseException as error:  # noqa: BLE001 - it is for who waits
-            tell(future.set_exception, error)
-        else:
-            tell(future.set_result, result)
+            future.set_exception(error)
 
     threading.Thread(target=begin, name="doctor-apart", daemon=True).start()
-    return await future
+    return future
+
+
+class _Daemons(ThreadPoolExecutor):
+    """A pool whose threads nobody waits for: Python waits at its end for those of any other."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """See Executor."""
+        return _begun(fn, *args, **kwargs)

@@ -1,6 +1,8 @@
 """Engines that answer, and those that do not, in any way an engine can."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -192,3 +194,25 @@ async def test_engines_that_need_a_name_server_at_most_are_simply_well(gathered,
 async def test_a_name_server_that_is_silent_is_told(asked):
     state, told = await asked(partial(registry.seat, "authentication", {}))
     assert (state, told[:10]) == ("failed", "unscanned:")
+
+
+def test_one_that_hangs_in_a_thread_does_not_keep_the_program_from_ending():
+    code = """
+import asyncio, threading
+from functools import partial
+from relay.dns import Resolver
+from relay.onboarding.doctor import engines, run
+from relay.onboarding.doctor.result import Topic
+from verdicts.contract import Engine, EngineOptions
+from verdicts.panel import Seat
+
+class Hangs(Engine):
+    async def judge(self, mail):
+        await asyncio.to_thread(threading.Event().wait)
+
+build = lambda tools: Seat("hangs", Hangs(EngineOptions(), tools), 0.2)
+work = partial(engines.engine, "hangs", build, lambda: Resolver(["127.0.0.1:9"], 0.2), 5.0)
+for result in run.run([run.Check(Topic("x", "x"), work)], 5): print(result.state, result.found)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert (ran.stdout, ran.stderr) == ("failed late: no answer within 0.2 seconds\n", "")
