@@ -44,31 +44,33 @@ def doctor(config: Path, *, tenant: str | None = None, seconds: float = 60.0, ro
 
 
 def _results(config: Path, settings: Settings, name: str | None, end: float, roots: Path | None) -> list[Result]:
-    store, unread = _store(settings)
+    store, known, unread = _stored(settings, name, max(1.0, min(READING, end - time.time())))
     try:
-        known, more = _known(store, name) if store else (Known(), [])
         scene = Scene(config, settings, known, store, roots)
         found = run(list(examination.checks(scene)), max(1.0, end - time.time()))
-        return [*unread, *more, *found, *scene.clocks.results(time.time())]
+        return [*unread, *found, *scene.clocks.results(time.time())]
     finally:
         if store is not None:
             store.close()
 
 
-def _store(settings: Settings) -> tuple[Store | None, list[Result]]:
-    """The database, not made and not changed, and what is wrong when there is none."""
+def _stored(settings: Settings, name: str | None, seconds: float) -> tuple[Store | None, Known, list[Result]]:
+    """The database, neither made nor changed; the tenants to look at; what is wrong with either. Raises NotFound."""
     topic = Topic("store.reachable", "records")
-    if not has_records(settings):
-        return None, [
-            topic.warning("there is no database yet", "store a tenant with sluice tenant add, which makes it")
-        ]
     try:
-        return Store(settings.records_url, busy=BUSY), []
+        if not within(seconds, lambda: has_records(settings)):
+            remedy = "store a tenant with sluice tenant add, which makes it"
+            return None, Known(), [topic.warning("there is no database yet", remedy)]
+        store = Store(settings.records_url, busy=BUSY)
     except StoreFailed as error:
-        return None, [topic.failed(error.detail, "correct records.url")]
+        return None, Known(), [topic.failed(error.detail, "correct records.url")]
+    except TimeoutError:
+        return None, Known(), [topic.unknown("its file cannot be looked at in time", "see the disk that it lies on")]
+    known, unread = _known(store, name, seconds)
+    return store, known, unread
 
 
-def _known(store: Store, name: str | None) -> tuple[Known, list[Result]]:
+def _known(store: Store, name: str | None, seconds: float) -> tuple[Known, list[Result]]:
     """The tenants to look at, and what is wrong when they cannot be read. Raises NotFound."""
     topic = Topic("store.tenants", name or "tenants")
 
@@ -77,7 +79,7 @@ def _known(store: Store, name: str | None) -> tuple[Known, list[Result]]:
         return Known(TenantFile.model_validate({"tenant": documents}).tenant, tuple(rows))
 
     try:
-        known = within(READING, read)
+        known = within(seconds, read)
     except StoreFailed as error:
         return Known(), [topic.unknown(error.detail, "see store.reachable and store.schema")]
     except TimeoutError:

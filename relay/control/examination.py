@@ -177,7 +177,7 @@ def _hops(scene: Scene) -> Iterator[Check]:
         yield Check(topic, partial(_plain, [topic.failed(str(error), "correct [delivery]")]))
         return
     size, ours = scene.settings.smtp.max_message_bytes, scene.places.all | {scene.settings.node.name}
-    seconds = max(EACH, scene.settings.delivery.connect_timeout + scene.settings.dns.timeout + 5)
+    seconds = max(EACH, 2 * scene.settings.delivery.connect_timeout + scene.settings.dns.timeout + 5)
     for hop, tenants in used.items():
         work = partial(hops.hop, delivery, hop, list(tenants), ours, size, scene.clocks)
         yield Check(Topic("hop.opens", str(hop), next(iter(tenants))), work, seconds)

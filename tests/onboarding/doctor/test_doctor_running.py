@@ -127,3 +127,12 @@ async def test_all_addresses_are_asked_at_this_machine(gathered, states):
     async with scripted(serve) as address:
         everywhere = f"0.0.0.0:{address.rpartition(':')[2]}"
         assert states(await gathered(subject.listens(everywhere))) == {"relay.listens": "ok"}
+
+
+async def test_a_flood_is_read_to_a_limit(gathered, states, monkeypatch):
+    monkeypatch.setattr(subject, "SECONDS", 30.0)
+    monkeypatch.setattr(subject, "LARGEST", 100_000)
+    begun = time.monotonic()
+    async with scripted(flood) as address:
+        assert states(await gathered(subject.relay(address, None))) == {"relay.ready": "warning"}
+    assert time.monotonic() - begun < 5
