@@ -5,9 +5,8 @@ and no loop value but where a function says so.
 """
 
 from relay.control.common import NotFound, Plain, Unusable
-from relay.control.domains import domain_add, domain_find_smtp, domain_verify, host_judge
-from relay.control.doctor import doctor
 from relay.control.diagnosis import doctor
+from relay.control.domains import domain_add, domain_find_smtp, domain_verify, host_judge
 from relay.control.house import check, engine_new
 from relay.control.mail import (
     Release,
