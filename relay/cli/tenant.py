@@ -1,12 +1,15 @@
 """sluice tenant: who is protected."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relay.cli import output
 from relay.cli.options import Config, Json, TenantName, Yes, confirm
+
+if TYPE_CHECKING:
+    from relay.control import Handout
 
 app = typer.Typer(help="Tenants: who is protected, and where their mail goes on to.", no_args_is_help=True)
 
@@ -95,6 +98,35 @@ def rotate(
 
     shown = control.tenant_rotate_end(config, name, force=force) if end else control.tenant_rotate(config, name)
     _print(shown, as_json=json)
+
+
+@app.command()
+def script(name: TenantName, config: Config) -> None:
+    """Write the PowerShell script that sets up the tenant's Exchange Online. It has the tenant's loop value."""
+    from relay import control  # noqa: PLC0415
+
+    _hand_out(control.tenant_script(config, name))
+
+
+@app.command()
+def guide(
+    name: TenantName,
+    config: Config,
+    as_in_article: Annotated[
+        bool, typer.Option("--as-in-article", help="The plain form of the onboarding article, not the hardened one.")
+    ] = False,
+) -> None:
+    """Write how to set up the tenant's Exchange Online by hand, as Markdown. It has the tenant's loop value."""
+    from relay import control  # noqa: PLC0415
+
+    _hand_out(control.tenant_guide(config, name, as_in_article=as_in_article))
+
+
+def _hand_out(handout: "Handout") -> None:
+    """The text on stdout, which one keeps; what to know about it on stderr."""
+    typer.echo(handout.text, nl=False)
+    for note in handout.notes:
+        typer.echo(f"note: {output.clean(note)}", err=True)
 
 
 def _print(shown: dict[str, Any], *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ and no loop value but where a function says so.
 from relay.control.common import NotFound, Plain, Unusable
 from relay.control.diagnosis import doctor
 from relay.control.domains import domain_add, domain_find_smtp, domain_verify, host_judge
+from relay.control.exchange import Handout, tenant_guide, tenant_script
 from relay.control.house import check, engine_new
 from relay.control.mail import (
     Release,
@@ -36,6 +37,7 @@ from relay.control.tenants import (
 
 __all__ = [
     "Changes",
+    "Handout",
     "NotFound",
     "Plain",
     "Release",
@@ -60,10 +62,12 @@ __all__ = [
     "scans_list",
     "tenant_add",
     "tenant_apply",
+    "tenant_guide",
     "tenant_list",
     "tenant_remove",
     "tenant_rotate",
     "tenant_rotate_end",
+    "tenant_script",
     "tenant_set",
     "tenant_show",
 ]

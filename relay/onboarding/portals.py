@@ -1,0 +1,75 @@
+"""Where people find what, and what the portals call it. They change their words now and then."""
+
+from collections.abc import Mapping
+
+_JUNK = "Move message to Junk Email folder"
+PORTALS: Mapping[str, tuple[str, str]] = {
+    "domains": ("Microsoft 365 admin center, domains", "https://admin.microsoft.com/#/Domains"),
+    "spoof": (
+        "Microsoft Defender, spoofed senders",
+        "https://security.microsoft.com/tenantAllowBlockList?viewid=SpoofItem",
+    ),
+    "antispam": ("Microsoft Defender, anti-spam policies", "https://security.microsoft.com/antispam"),
+    "arc": ("Microsoft Defender, trusted ARC sealers", "https://security.microsoft.com/authentication?viewid=ARC"),
+    "connectors": ("Exchange admin center, connectors", "https://admin.exchange.microsoft.com/#/connectors"),
+    "rules": ("Exchange admin center, rules", "https://admin.exchange.microsoft.com/#/transportrules"),
+}
+LABELS: Mapping[str, str] = {
+    "Domains": "Accepted domains that must be there",
+    "SendingInfrastructure": "Each with * in front, Allow, once as External and once as Internal",
+    "SpamAction": "Spam",
+    "HighConfidenceSpamAction": "High confidence spam",
+    "PhishSpamAction": "Phishing",
+    "HighConfidencePhishAction": "High confidence phishing",
+    "IPAllowList": "Always allow messages from",
+    "EnableSafeList": "Turn on safe list",
+    "ArcTrustedSealers": "Add the domain",
+    "ConnectorType": "The other side is a",
+    "Enabled": "Turned on",
+    "SenderDomains": "From senders of the domains",
+    "SenderIPAddresses": "Sent from the addresses",
+    "RestrictDomainsToIPAddresses": "Reject what comes from other addresses",
+    "RestrictDomainsToCertificate": "Reject what comes without a certain certificate",
+    "RequireTls": "Reject what comes without TLS",
+    "TestMode": "Test mode (only the cmdlets have it)",
+    "IsTransportRuleScoped": "Only when a transport rule redirects to it",
+    "UseMXRecord": "Use the MX record",
+    "SmartHosts": "Route through the smart host",
+    "TlsSettings": "TLS: with a trusted certificate and subject name",
+    "TlsDomain": "Subject name",
+    "Recipients": "Validate with the address",
+    "HeaderContainsMessageHeader": "If the message header includes words: header",
+    "HeaderContainsWords": "If the message header includes words: any of",
+    "HeaderMatchesMessageHeader": "If the message header matches patterns: header",
+    "HeaderMatchesPatterns": "If the message header matches patterns: any of",
+    "SenderIpRanges": "If the sender's IP address is in",
+    "FromScope": "If the sender is located",
+    "RecipientDomainIs": "If the recipient's domain is",
+    "SentTo": "If the recipient is this person",
+    "SentToMemberOf": "If the recipient is a member of this group",
+    "ExceptIfHeaderContainsMessageHeader": "Except if the message header includes words: header",
+    "ExceptIfHeaderContainsWords": "Except if the message header includes words: any of",
+    "ExceptIfHeaderMatchesMessageHeader": "Except if the message header matches patterns: header",
+    "ExceptIfHeaderMatchesPatterns": "Except if the message header matches patterns: any of",
+    "ExceptIfSenderIpRanges": "Except if the sender's IP address is in",
+    "ExceptIfMessageSizeOver": "Except if the message size is greater than or equal to",
+    "RouteMessageOutboundConnector": "Redirect to the connector",
+    "SetHeaderName": "Set the message header",
+    "SetHeaderValue": "Set the message header to the value",
+    "RemoveHeader": "Remove the message header",
+    "SetSCL": "Set the spam confidence level to",
+    "StopRuleProcessing": "Stop processing more rules",
+    "SenderAddressLocation": "Match sender address in message",
+    "Mode": "Rule mode",
+    "RuleErrorAction": "If rule processing doesn't complete",
+}
+"""What the portals call a property, or what they ask for."""
+WORDS: Mapping[tuple[str, str], str] = {
+    ("FromScope", "NotInOrganization"): "Outside the organization",
+    ("ConnectorType", "Partner"): "Partner organization",
+    ("SpamAction", "MoveToJmf"): _JUNK,
+    ("HighConfidenceSpamAction", "MoveToJmf"): _JUNK,
+    ("PhishSpamAction", "MoveToJmf"): _JUNK,
+    ("HighConfidencePhishAction", "Quarantine"): "Quarantine message",
+}
+"""What the portals call a value of a property."""
