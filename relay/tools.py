@@ -4,6 +4,7 @@ The only door to aiohttp's client.
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import chain, islice
@@ -29,6 +30,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds of a clock that never goes back."""
         return time.monotonic()
+
+
+class TooLarge(OSError):
+    """The server says more than is listened to."""
 
 
 class PooledHttp:
@@ -59,6 +64,18 @@ class PooledHttp:
         except aiohttp.ClientError as error:
             raise OSError(f"{type(error).__name__}: {error}") from error
 
+    async def get(self, url: str, *, limit: int) -> HttpReply:
+        """GET, once. Raises OSError when no answer could be had: TooLarge when it is larger than `limit` bytes,
+        ssl.SSLError when the server's certificate is not right, TimeoutError when it was too slow.
+        """
+        try:
+            async with self._open().get(url, allow_redirects=False, middlewares=(_once,)) as response:
+                return await _reply(response, limit)
+        except aiohttp.ClientSSLError as error:
+            raise ssl.SSLError(str(error)) from error
+        except aiohttp.ClientError as error:
+            raise OSError(f"{type(error).__name__}: {error}") from error
+
     async def close(self) -> None:
         """Close all connections."""
         if self._session is not None:
@@ -66,12 +83,7 @@ class PooledHttp:
 
     async def _post(self, url: str, headers: Iterable[tuple[str, str]], body: Iterable[bytes], limit: int) -> HttpReply:
         async with self._open().post(url, headers=headers, data=_data(body), allow_redirects=False) as response:
-            received = bytearray()
-            async for piece in response.content.iter_chunked(_PIECE):
-                received += piece
-                if len(received) > limit:
-                    raise OSError(f"the reply is larger than {limit} bytes")
-            return HttpReply(response.status, bytes(received), dict(response.headers))
+            return await _reply(response, limit)
 
     def _open(self) -> aiohttp.ClientSession:
         """The session, which needs the running loop and so is made at the first request."""
@@ -83,6 +95,25 @@ class PooledHttp:
                 timeout=aiohttp.ClientTimeout(total=_TOTAL_SECONDS, sock_connect=_CONNECT_SECONDS),
             )
         return self._session
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keeps aiohttp from making a GET again by itself when the server hangs up: servers count what they are asked."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        raise aiohttp.ClientConnectionError(f"the server hung up: {error}") from error
+
+
+async def _reply(response: aiohttp.ClientResponse, limit: int) -> HttpReply:
+    received = bytearray()
+    async for piece in response.content.iter_chunked(_PIECE):
+        received += piece
+        if len(received) > limit:
+            raise TooLarge(f"the reply is larger than {limit} bytes")
+    return HttpReply(response.status, bytes(received), dict(response.headers))
 
 
 def _data(body: Iterable[bytes]) -> bytes | AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from relay.tools import Toolbox
+from relay.tools import TooLarge, Toolbox
 from verdicts.kit import PretendDns
 
 
@@ -118,6 +118,49 @@ async def test_a_redirect_is_not_followed(toolbox):
     async with await served(handle) as server:
         reply = await toolbox.tools.http.post(str(server.make_url("/x")), headers=[], body=[])
         assert reply.status == 302
+
+
+async def test_what_is_got(toolbox):
+    async def handle(request):
+        return web.Response(status=203, body=b"answer", headers={"X-Query": request.query_string})
+
+    application = web.Application()
+    application.router.add_get("/x", handle)
+    http = toolbox.tools.http
+    async with TestServer(application) as server:
+        url = str(server.make_url("/x"))
+        reply = await http.get(f"{url}?A=b&c", limit=6)
+        assert (reply.status, reply.body, reply.headers["X-Query"]) == (203, b"answer", "A=b&c")
+        with pytest.raises(TooLarge, match="larger than 5"):
+            await http.get(url, limit=5)
+    with pytest.raises(OSError):
+        await http.get(url, limit=5)
+
+
+async def test_a_server_that_hangs_up_is_not_asked_again(toolbox):
+    """Neither on a fresh connection nor on one that was kept."""
+    asked = 0
+
+    async def serve(reader, writer):
+        nonlocal asked
+        while await reader.readuntil(b"\r\n\r\n"):
+            asked += 1
+            if asked != 2:
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    http = toolbox.tools.http
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        url = f"http://{host}:{port}/"
+        with pytest.raises(OSError, match="the server hung up"):
+            await http.get(url, limit=9)
+        assert (await http.get(url, limit=9)).body == b"ok"
+        with pytest.raises(OSError, match="the server hung up"):
+            await http.get(url, limit=9)
+    assert asked == 3
 
 
 async def test_clock_and_dns(toolbox):
