@@ -1,0 +1,1 @@
+"""Microsoft's address ranges: asked for, looked at, remembered."""
