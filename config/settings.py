@@ -7,6 +7,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -93,13 +94,31 @@ class Smtp(_Table):
     """Seconds from the end of the data to our reply; then 451 4.4.7, unless the hand-over has begun."""
 
 
+def _web_service(value: str) -> str:
+    """`value` if its answers can be believed: https, or http to this machine. Raises ValueError."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError('must be like "https://host" or "https://host:port/path"')
+    _ = parts.port  # ValueError where it is none
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError("must be https: who forges the answers decides who may talk to us")
+    return value
+
+
 class Admission(_Table):
     """[admission]: who may talk to us."""
 
     microsoft: bool = True
-    """Admit the shipped ranges of Exchange Online."""
+    """Admit the ranges of Exchange Online that Microsoft publishes: those that are shipped, or newer ones that were
+    fetched."""
     clouds: list[Literal["worldwide", "gcc-high", "china"]] = ["worldwide"]
     """Which of Microsoft's clouds are meant."""
+    refresh: bool = True
+    """Ask Microsoft for newer ranges once an hour, by HTTPS. When false, `sluice ranges update` alone does."""
+    refresh_jitter: float = Field(600.0, ge=0, le=86_400)
+    """Seconds by which each question is put off at random, up to so many, so that nodes do not all ask at once."""
+    endpoints_url: Annotated[str, AfterValidator(_web_service)] = "https://endpoints.office.com"
+    """Where Microsoft's endpoints web service is, or an https mirror of it (http on this machine only)."""
     networks: list[Network] = []
     """The operator's own networks, admitted besides."""
     validation_addresses: list[str] = []

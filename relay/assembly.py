@@ -1,5 +1,6 @@
 """Builds every object from Settings, and introduces the rooms to each other."""
 
+import math
 import os
 import secrets
 import tempfile
@@ -27,10 +28,12 @@ from relay.examine import Letter, Limits, examine
 from relay.gate import Gate
 from relay.headers.arc import Signer, read_key
 from relay.intake.admission import Admission
-from relay.intake.microsoft import read_ranges, shipped
+from relay.intake.microsoft import Published, read_ranges, shipped, shipped_list
 from relay.intake.options import IntakeOptions
 from relay.observe import metrics
 from relay.onboarding.environment import Environment
+from relay.onboarding.ranges.notebook import Memory
+from relay.onboarding.ranges.refresh import Standing, standing
 from relay.onboarding.verification import Limits as ProofLimits
 from relay.onboarding.verifying import Tell, Verifier
 from relay.quarantine.folder import Folder
@@ -112,14 +115,32 @@ def share(settings: Settings, limit: int) -> int:
     return -(-limit // settings.smtp.workers)
 
 
-def admission(settings: Settings) -> Admission:
-    """Microsoft's ranges of the chosen clouds, and the operator's networks."""
+def admission(settings: Settings, memory: Memory) -> Admission:
+    """Microsoft's ranges of the chosen clouds, as they are shipped or remembered, and the operator's networks."""
     networks = [(network, "operator") for network in settings.admission.networks]
     if settings.admission.microsoft:
-        ranges = read_ranges(shipped(), settings.admission.clouds)
-        metrics.RANGES_TIMESTAMP.set(ranges.timestamp)
+        ranges = read_ranges(shipped(), settings.admission.clouds, memory.fetched())
         networks += ranges.networks
+        metrics.RANGES_TIMESTAMP.set(ranges.timestamp)
+    _tell_of_ranges(memory, standings(settings, memory) if settings.admission.microsoft else {})
     return Admission(networks)
+
+
+def _tell_of_ranges(memory: Memory, clouds: Mapping[str, Standing]) -> None:
+    if memory.problem and clouds:
+        log.warning("Microsoft's ranges that were fetched cannot be read, older ones count", problem=memory.problem)
+    metrics.RANGES_CHECKED.set(min((memory.cloud(name).checked for name in clouds), default=math.nan))
+    metrics.RANGES_HELD.set(sum(one.waiting is not None for one in clouds.values()))
+
+
+def shipped_lists(settings: Settings) -> dict[str, Published]:
+    """Microsoft's lists for the chosen clouds as they are shipped, by cloud."""
+    return {name: shipped_list(name).published for name in settings.admission.clouds}
+
+
+def standings(settings: Settings, memory: Memory) -> dict[str, Standing]:
+    """What counts for each of the chosen clouds, and what waits for an operator's yes."""
+    return {name: standing(ours, memory.cloud(name)) for name, ours in shipped_lists(settings).items()}
 
 
 def reloaded(running: Settings, wanted: Settings) -> Settings:

@@ -24,6 +24,8 @@ from relay.observe import logs, metrics
 from relay.observe.health import Health
 from relay.observe.lag import watch as watch_lag
 from relay.onboarding import rotation
+from relay.onboarding.ranges.keeper import Keeper
+from relay.onboarding.ranges.notebook import Notebook
 from relay.onboarding.verifying import announce
 from relay.quarantine.folder import Folder
 from relay.records import queries, tenants
@@ -39,6 +41,8 @@ TENANTS_EVERY, HEALTH_EVERY, METRICS_EVERY, TIDY_EVERY, ROTATIONS_EVERY = 2.0, 1
 """Seconds between looks at the tenants' revision, at the worker's health, at what has expired, at old loop values."""
 PROOFS_EVERY = 30.0
 """Seconds between looks at which domains' records are to be looked for."""
+RANGES_EVERY = 2.0
+"""Seconds between looks at Microsoft's ranges: whether they have changed, whether it is time to ask."""
 
 
 class Worker:
@@ -82,9 +86,12 @@ class Worker:
         self._history = History(self._store, SystemClock())
         self._folder = Folder(settings.quarantine_folder)
         self._revision, self._rooms = await self._build(settings)
+        self._notebook = Notebook(settings.node.state)
+        self._keeper = Keeper(self._notebook, SystemClock())
+        self._memory = self._notebook.read()
         self._listener = Listener(
             assembly.intake_options(settings),
-            assembly.admission(settings),
+            assembly.admission(settings, self._memory),
             lambda: Journey(lambda: self._rooms),
             lambda: self._certificates.context() if self._certificates else None,
         )
@@ -113,10 +120,12 @@ class Worker:
         self._spawn(self._every(METRICS_EVERY, self._share_metrics))
         self._spawn(self._every(HEALTH_EVERY, self._look))
         self._spawn(self._every(TENANTS_EVERY, self._refresh_tenants))
+        self._spawn(self._every(RANGES_EVERY, self._refresh_ranges))
         if self._number <= 1:
             self._spawn(self._every(TIDY_EVERY, self._tidy))
             self._spawn(self._every(ROTATIONS_EVERY, self._end_rotations))
             self._spawn(self._every(PROOFS_EVERY, self._prove_domains))
+            self._spawn(self._every(RANGES_EVERY, self._ask_for_ranges))
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -173,6 +182,24 @@ class Worker:
             self._revision, self._rooms.directory = await asyncio.to_thread(assembly.directory, self._store)
             log.info("tenants loaded", revision=self._revision)
 
+    async def _refresh_ranges(self) -> None:
+        """New sessions follow what was fetched, or accepted by an operator, since the last look."""
+        async with self._reloading:
+            memory = await asyncio.to_thread(self._notebook.read)
+            if memory is self._memory:
+                return
+            admission = assembly.admission(self._settings, memory)
+            before, self._memory = self._memory, memory
+            if memory.fetched() != before.fetched():
+                self._listener.reconfigure(assembly.intake_options(self._settings), admission)
+                log.info("Microsoft's ranges loaded")
+
+    async def _ask_for_ranges(self) -> None:
+        told = self._settings.admission
+        if told.microsoft and told.refresh:
+            lists = assembly.shipped_lists(self._settings)
+            await self._keeper.look(lists, told.endpoints_url, told.refresh_jitter)
+
     async def _tidy(self) -> None:
         now, day = self._rooms.clock.time(), 86_400
         kept, records = self._settings.quarantine.keep_days, self._settings.records.keep_days
@@ -196,7 +223,8 @@ class Worker:
         try:
             settings = assembly.reloaded(self._settings, await asyncio.to_thread(required, self._config))
             certificates = await asyncio.to_thread(assembly.certificates, settings)
-            admission, intake = assembly.admission(settings), assembly.intake_options(settings)
+            memory = await asyncio.to_thread(self._notebook.read)
+            admission, intake = assembly.admission(settings, memory), assembly.intake_options(settings)
             revision, rooms = await self._build(settings)
         except Exception as error:  # noqa: BLE001 - a reload must never end the service
             metrics.RELOADS.labels("failed").inc()
@@ -206,6 +234,7 @@ class Worker:
         rooms.gate = self._rooms.gate.follow(rooms.gate)  # those who are being judged stay counted
         self._retired.append(self._rooms)
         self._revision, self._rooms, self._settings, self._certificates = revision, rooms, settings, certificates
+        self._memory = memory
         self._listener.reconfigure(intake, admission)
         metrics.RELOADS.labels("ok").inc()
         self.health.set("reload", None)

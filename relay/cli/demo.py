@@ -36,6 +36,7 @@ state = "{folder}/state"
 listen = ["127.0.0.1:0"]
 require_tls = false
 [admission]
+refresh = false
 networks = ["127.0.0.1/32"]
 [delivery]
 tls = "off"

@@ -103,6 +103,7 @@ OUTCOMES = ("delivered", "marked", "quarantined", "deferred", "refused", "reject
 STAGES = ("read", "judge", "ask", "seal", "hand_over", "keep")
 SEAL_RESULTS = ("sealed", "broken_chain", "failed")
 VERDICTS = ("clean", "suspicious", "spam", "malicious", "unscanned", "failed", "late", "skipped")
+RANGES_FAILURES = ("unreachable", "tls", "timeout", "limited", "status", "malformed", "refused", "state")
 NEXT_HOP_FAILURES = ("dns", "connect", "tls", "timeout", "hung_up", "protocol", "no_connection", "changed")
 
 SESSIONS = PlainCounter("sluice_sessions_total", "Connections accepted.")
@@ -147,9 +148,22 @@ CERTIFICATE_EXPIRY = Gauge(
     "sluice_certificate_expiry_timestamp_seconds", "End of the server certificate.", multiprocess_mode="mostrecent"
 )
 RANGES_TIMESTAMP = Gauge(
-    "sluice_microsoft_ranges_timestamp_seconds", "Date of the list of Microsoft's ranges.",
+    "sluice_microsoft_ranges_timestamp_seconds",
+    "Date of the list of Microsoft's ranges that counts; of several clouds the oldest.",
     multiprocess_mode="mostrecent",
-)  # fmt: skip
+)
+RANGES_CHECKED = Gauge(
+    "sluice_microsoft_ranges_checked_timestamp_seconds",
+    "When Microsoft was last asked for newer ranges with success, of several clouds the oldest; 0 for never, NaN when they "
+    "are not wanted.",
+    multiprocess_mode="mostrecent",
+)
+RANGES_HELD = Gauge(
+    "sluice_microsoft_ranges_held", "Clouds whose new list waits for an operator's yes.", multiprocess_mode="mostrecent"
+)
+RANGES_FAILED = Counter(
+    "sluice_microsoft_ranges_failures_total", "Questions for newer ranges that came to nothing, by kind.", ["kind"]
+)
 DOMAINS = Gauge(
     "sluice_domains", "Domains to be proved, once for each region, by how far the proof is.", ["state"],
     multiprocess_mode="mostrecent",
@@ -168,6 +182,8 @@ def _children() -> None:
         STAGE_SECONDS.labels(stage)
     for kind in NEXT_HOP_FAILURES:
         NEXT_HOP_FAILED.labels(kind)
+    for kind in RANGES_FAILURES:
+        RANGES_FAILED.labels(kind)
     for result in SEAL_RESULTS:
         SEALS.labels(result)
     for mode in ("require", "log"):

@@ -23,6 +23,7 @@ listen = ["127.0.0.1:{listen}"]
 workers = {workers}
 {smtp}
 [admission]
+refresh = false
 networks = ["127.0.0.0/8"]
 [delivery]
 {delivery}
