@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from relay import __version__
-from relay.cli import doctor, domain, engine, judge, quarantine, scans, tenant
+from relay.cli import doctor, domain, engine, judge, quarantine, ranges, scans, tenant
 from relay.cli.options import Config
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(domain.app, name="domain")
+app.add_typer(ranges.app, name="ranges")
 app.add_typer(scans.app, name="scans")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(engine.app, name="engine")

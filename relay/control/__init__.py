@@ -20,6 +20,7 @@ from relay.control.mail import (
     scan_show,
     scans_list,
 )
+from relay.control.ranges import ranges_show, ranges_update
 from relay.control.tenants import (
     Changes,
     domain_list,
@@ -58,6 +59,8 @@ __all__ = [
     "quarantine_message",
     "quarantine_release",
     "quarantine_show",
+    "ranges_show",
+    "ranges_update",
     "scan_show",
     "scans_list",
     "tenant_add",

@@ -154,8 +154,8 @@ RANGES_TIMESTAMP = Gauge(
 )
 RANGES_CHECKED = Gauge(
     "sluice_microsoft_ranges_checked_timestamp_seconds",
-    "When Microsoft was last asked for newer ranges with success, of several clouds the oldest; 0 for never, NaN when they "
-    "are not wanted.",
+    "When Microsoft was last asked for newer ranges with success, of several clouds the oldest; 0 for never, NaN when "
+    "they are not wanted.",
     multiprocess_mode="mostrecent",
 )
 RANGES_HELD = Gauge(
