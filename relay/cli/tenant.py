@@ -1,5 +1,6 @@
 """sluice tenant: who is protected."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,17 +131,26 @@ def _hand_out(handout: "Handout") -> None:
 
 
 def _print(shown: dict[str, Any], *, as_json: bool) -> None:
-    """One tenant; its domains and its entries in a line each."""
+    """One tenant; a line for each value that it has, under the name by which it is set, and for each domain."""
     if as_json:
         output.print_json(shown)
         return
-    records = shown["records"]
-    plain = {key: value for key, value in shown.items() if key not in ("domain", "records", "person", "list")}
-    output.print_object(plain | {"people": len(shown["person"]), "list": len(shown["list"])}, as_json=False)
+    values = {key: value for key, value in shown.items() if key not in ("domain", "records", "person", "list")}
+    counts = {"people": len(shown["person"]), "list entries": len(shown["list"])}
+    output.print_object(dict(_flat(values)) | counts, as_json=False)
     for domain in shown["domain"]:
-        states = ", ".join(f"{one['region']} {one['state']}" for one in records if one["domain"] == domain["name"])
-        proof = "vouched for" if domain["verified"] else states
+        states = [f"{one['region']} {one['state']}" for one in shown["records"] if one["domain"] == domain["name"]]
+        proof = "vouched for" if domain["verified"] else ", ".join(states)
         typer.echo(f"domain  {output.clean(domain['name'])}  to {output.clean(domain['next_hop'])}  {proof}")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of tables within tables by their dotted names; what is not set has no line."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value not in (None, "", []):
+            yield prefix + key, value
 
 
 @app.command()

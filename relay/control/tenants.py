@@ -220,6 +220,6 @@ def _plain_row(settings: Settings, row: Row) -> Plain:
 def _plain_rotation(state: rotation.Rotation) -> Plain:
     return {
         "started": iso(state.started),
-        "old_seen": None if state.old_seen is None else iso(state.old_seen),
-        "new_seen": None if state.new_seen is None else iso(state.new_seen),
+        "old_seen": "never" if state.old_seen is None else iso(state.old_seen),
+        "new_seen": "never" if state.new_seen is None else iso(state.new_seen),
     }

@@ -1,6 +1,7 @@
 """sluice tenant: apply says what changed, and stores all or nothing."""
 
 import json
+import re
 
 import pytest
 
@@ -154,6 +155,7 @@ def test_a_tenant_comes_changes_and_goes(does):
     assert (domain["protected"], domain["records"]) == (False, records)
     shown = does("tenant", "show", "acme")
     assert "domain  acme.example  to mx.acme.example  east pending, primary pending" in shown
+    assert re.search(r"^policy.spam +quarantine$", shown, re.MULTILINE)
     assert does("tenant", "set", "acme", "environment=mars", status=1) == (
         "sluice: acme: no such environment: 'mars'; there are: eu\n"
     )
@@ -189,7 +191,7 @@ def test_a_rotation_begins_and_ends(does):
     does("tenant", "add", "acme")
     told = json.loads(does("tenant", "rotate", "acme", "--json"))
     assert told["loop_values"] == 2
-    assert told["rotation"]["old_seen"] is told["rotation"]["new_seen"] is None
+    assert told["rotation"]["old_seen"] == told["rotation"]["new_seen"] == "never"
     assert does("tenant", "rotate", "acme", status=1) == (
         "sluice: acme has an old loop value already: end that rotation first\n"
     )
