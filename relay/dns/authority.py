@@ -113,19 +113,19 @@ class Authority:
         return Hearing(tuple(told), problem)
 
     async def _walk(self, name: dns.name.Name, told: list[Told]) -> str:
-        """Zone by zone, to where the name's records are. Why it ended early, if it did."""
-        seen: set[_Place] = set()
+        """Zone by zone, to where the name's records are. Why a way ended early, if one did."""
+        problem, seen = "", set[_Place]()
         waiting = [await self._place(name)]
         while waiting:
             place = waiting.pop(0)
             if isinstance(place, str):
-                return place
-            if place in seen or len(seen) == MAX_STEPS:
-                return "the aliases and delegations go in circles, or too far"
-            seen.add(place)
-            replies = await self._ask(place, told)
-            waiting += await self._onward(place, replies)
-        return ""
+                problem = place
+            elif place in seen or len(seen) == MAX_STEPS:
+                problem = "the aliases and delegations go in circles, or too far"
+            else:
+                seen.add(place)
+                waiting += await self._onward(place, await self._ask(place, told))
+        return problem
 
     async def _onward(self, place: _Place, replies: Iterable[Reply]) -> list["_Place | str"]:
         """Where the answer is to be had instead, each place once."""

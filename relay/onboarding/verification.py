@@ -92,11 +92,11 @@ def step(row: Row, look: Look, now: float, limits: Limits) -> Row:
 
 def due(row: Row, now: float, limits: Limits) -> bool:
     """Whether it is time for another look; also when the last one seems to come from the future."""
-    return not row.checked or now - row.checked >= _interval(row, limits) or row.checked > now + SKEW
+    return not row.checked or now - row.checked >= _interval(row, now, limits) or row.checked > now + SKEW
 
 
-def _interval(row: Row, limits: Limits) -> float:
-    if row.state == "pending":
+def _interval(row: Row, now: float, limits: Limits) -> float:
+    if row.state == "pending" and now - row.changed < limits.verify:  # later, only because nobody can tell
         return min(PENDING_EVERY, limits.recheck)
     if row.state in PROVEN and row.problem:
         return min(WORRIED_EVERY, limits.recheck)

@@ -1,7 +1,6 @@
 """One question to one server that is slow, lying or broken: what it counts for, and that TCP is asked in doubt."""
 
 import asyncio
-import random
 import time
 from functools import partial
 
@@ -11,7 +10,7 @@ import dns.name
 import dns.rcode
 import dns.rrset
 import pytest
-from doubles.bad_names import answer, bad_names, says
+from doubles.bad_names import PORT, answer, bad_names, says, somewhere
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +64,12 @@ def cut(question, send):
     send(made.to_wire()[:-3])
 
 
+def all_but_cut(question, send):
+    made = answer(question, '"lie"')
+    made.flags |= dns.flags.TC
+    send(made.to_wire())
+
+
 def half(question, send):
     send(answer(question, '"half"').to_wire()[:-3])
 
@@ -80,7 +85,7 @@ def late(question, send):
 @pytest.fixture
 def server():
     """An address of the host that nobody else uses, and a port."""
-    return f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}", 5300
+    return somewhere(), PORT
 
 
 async def asked(server, udp=None, tcp=None):
@@ -102,6 +107,12 @@ async def asked(server, udp=None, tcp=None):
         (record("other.example.", "TXT", '"lie"'), Said.BROKEN, (), "something else"),
         (record(NAME + ".", "A", "192.0.2.1"), Said.BROKEN, (), "something else"),
         (record("example.", "NS", "ns.liar.example.", "authority", authoritative=False), Said.NO_ANSWER, (), "no say"),
+        (
+            record("acme.example.", "NS", "ns.liar.example.", "authority", authoritative=False),
+            Said.NO_ANSWER,
+            (),
+            "no say",
+        ),
         (record(".", "NS", "ns.liar.example.", "authority", authoritative=False), Said.NO_ANSWER, (), "no say"),
         (record("liar.example.", "NS", "ns.liar.example.", "authority", authoritative=False), Said.NO_ANSWER, (), "no"),
     ],
@@ -129,6 +140,7 @@ async def test_a_cname_and_a_delegation_lead_on(server):
         late,
         garbage,
         cut,
+        all_but_cut,
         half,
         does(lambda made: setattr(made, "id", made.id ^ 1)),
         does(other_question),

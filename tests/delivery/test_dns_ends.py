@@ -5,7 +5,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
-from doubles.bad_names import answer, bad_names
+from doubles.bad_names import PORT, answer, bad_names, somewhere
 from doubles.real_named import real_named, txt
 
 from relay.dns import DnsError, Resolver, Said
@@ -15,7 +15,7 @@ ZONE = (
     + "@ IN MX 10 mx\nnull IN MX 0 .\n"
     + "alias IN CNAME text\nlost IN CNAME nobody\nring1 IN CNAME ring2\nring2 IN CNAME ring1\nsub IN NS ns.sub\n"
 )
-BAD = ("127.0.0.77", 5300)
+BAD = (somewhere(), PORT)
 
 
 @pytest.fixture(scope="module")

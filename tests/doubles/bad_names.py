@@ -1,6 +1,7 @@
 """A name server as slow, lying or broken as wanted, on UDP and TCP of one loopback address."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -8,6 +9,14 @@ from typing import Any
 import dns.flags
 import dns.message
 import dns.rrset
+
+PORT = 5300
+
+
+def somewhere() -> str:
+    """A loopback address that nobody else is likely to use, tests beside this one included."""
+    return f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
+
 
 Send = Callable[[bytes], None]
 Behaviour = Callable[[dns.message.Message, Send], None]

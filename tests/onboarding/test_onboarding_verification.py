@@ -114,6 +114,13 @@ def test_when_it_is_time(state, problem, every):
     assert due(row, START + 60, replace(LIMITS, recheck=60.0))  # never rarer than the operator wants
 
 
+def test_who_waits_for_name_servers_that_never_answer_is_looked_at_less():
+    late = START + LIMITS.verify
+    row = replace(ROW, checked=late)
+    assert not due(row, late + PENDING_EVERY, LIMITS)
+    assert due(row, late + DAY, LIMITS)
+
+
 OTHERS = ("sluice-verification=x", "sluice-verification=y")
 
 

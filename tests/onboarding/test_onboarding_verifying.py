@@ -209,13 +209,22 @@ async def test_rows_are_looked_at_when_it_is_time(store, net, publish):
     assert len(asked) == 3
 
 
-async def test_of_several_nodes_one_looks(stores, net, publish):
-    publish(VALUE)
-    keep(stores[0], *(replace(ROW, tenant=f"t{n}") for n in range(8)))
-    nodes = [Node(store, asker(net)) for store in stores]
+async def test_of_several_nodes_one_looks(stores):
+    rows = [replace(ROW, tenant=f"t{n}", domain=f"d{n}.example") for n in range(8)]
+    keep(stores[0], *rows)
+    asked = []
+
+    class Counting:
+        async def txt(self, name):
+            asked.append(name)
+            await asyncio.sleep(0.01)
+            return THERE
+
+    nodes = [Node(store, Counting()) for store in stores]
     await asyncio.gather(*(node.verifier.recheck() for node in nodes))
-    told = [event.row.tenant for node in nodes for event in node.events]
-    assert sorted(told) == [f"t{n}" for n in range(8)]
+    assert sorted(asked) == [f"_sluice.{row.domain}" for row in rows]
+    told = [event.row.domain for node in nodes for event in node.events]
+    assert sorted(told) == [row.domain for row in rows]
     assert {row.state for row in verifications.load(stores[0])} == {"verified"}
 
 
@@ -240,6 +249,14 @@ async def test_what_an_operator_found_meanwhile_is_not_undone(store):
     found = replace(ROW, state="verified", changed=START + 5, checked=START + 5)
     with meanwhile(store, GONE, lambda: verifications.put(store, found)) as node:
         assert await node.recheck(START + 72 * HOUR) == [found]
+    assert node.events == []
+
+
+async def test_one_that_lapses_anew_meanwhile_has_its_whole_time(store):
+    keep(store, replace(ROW, state="lapsing"))
+    anew = replace(ROW, state="lapsing", changed=START + 8 * DAY)
+    with meanwhile(store, GONE, lambda: verifications.put(store, anew)) as node:
+        assert await node.recheck(START + 9 * DAY) == [anew]
     assert node.events == []
 
 
