@@ -12,13 +12,14 @@ from relay import assembly
 from relay.checks import check as find_mistakes
 from relay.dns import Resolver
 from relay.errors import ConfigurationError
-from relay.intake.microsoft import read_ranges, shipped
 from relay.onboarding.doctor import arc, certificate, domains, hops, lookups, mail, ranges, running, stores
 from relay.onboarding.doctor.clock import Clocks
 from relay.onboarding.doctor.engines import engine
 from relay.onboarding.doctor.environments import Places, places, validated
 from relay.onboarding.doctor.result import Result, Topic
 from relay.onboarding.doctor.run import EACH, Check, apart
+from relay.onboarding.ranges.notebook import Memory, Notebook
+from relay.onboarding.ranges.refresh import Standing
 from relay.records.store import Store
 from relay.records.verifications import Row
 from relay.tenants.hops import NextHop
@@ -117,9 +118,19 @@ def _running(scene: Scene) -> Iterator[Check]:
     yield Check(Topic("relay.ready", http), partial(running.relay, http, settings.smtp.certificate))
     for endpoint in settings.smtp.listen:
         yield Check(Topic("relay.listens", endpoint), partial(running.listens, endpoint))
-    for cloud in settings.admission.clouds if settings.admission.microsoft else ():
-        dated = read_ranges(shipped(), [cloud]).timestamp
-        yield Check(Topic("ranges.age", cloud), partial(_plain, [ranges.age(cloud, dated, 0.0, time.time())]))
+    if settings.admission.microsoft:
+        memory = Notebook(settings.node.state).read()
+        for name, one in assembly.standings(settings, memory).items():
+            for result in _ranges(name, one, memory):
+                yield Check(Topic(result.id, name), partial(_plain, [result]))
+
+
+def _ranges(name: str, one: Standing, memory: Memory) -> Iterator[Result]:
+    cloud = memory.cloud(name)
+    yield ranges.age(name, one.current.timestamp, cloud.checked, time.time())
+    yield ranges.asked(name, cloud.checked, memory.problem or cloud.problem)
+    version, why = (one.waiting.published.version, one.change.suspicion) if one.waiting and one.change else ("", "")
+    yield ranges.held(name, version, why)
 
 
 def _stores(scene: Scene) -> Iterator[Check]:

@@ -15,6 +15,7 @@ from relay.onboarding.ranges.notebook import NAME, Notebook
 
 MORE = (*WORLDWIDE, "20.200.0.0/17")
 TOO_MUCH = (*WORLDWIDE, "20.200.0.0/13")
+NO_DNS = '[dns]\nservers = ["127.0.0.1:9"]\ntimeout = 0.2'
 
 
 @pytest.fixture
@@ -151,6 +152,21 @@ def test_json(ranges, service):
     assert worldwide["held"]["added"] == ["20.200.0.0/13"]
     assert worldwide["networks"][-1] == {"network": "40.95.0.0/16", "label": "relay-pool"}
     assert (china["version"], china["source"], china["asked"], china["held"]) == ("2021032900", "shipped", None, None)
+
+
+def test_the_doctor_tells_of_them(ranges, service, sluice, config, an_hour_passes):
+    def found():
+        told = json.loads(sluice("doctor", "--json", "--config", config).out)
+        return {one["id"]: one["state"] for one in told["results"] if one["id"].startswith("ranges.")}
+
+    service.publish("2026101500", TOO_MUCH)
+    ranges("update", admission=NO_DNS)
+    assert found() == {"ranges.age": "ok", "ranges.asked": "ok", "ranges.held": "warning"}
+    service.misbehave["version"] = lambda exchange: exchange.say_raw(b"")
+    an_hour_passes()
+    ranges("update", "--accept", admission=NO_DNS)
+    ranges("update", admission=NO_DNS)
+    assert found() == {"ranges.age": "ok", "ranges.asked": "warning", "ranges.held": "ok"}
 
 
 def test_ranges_that_nobody_wants(ranges, service):

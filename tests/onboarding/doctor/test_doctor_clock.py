@@ -87,3 +87,17 @@ DAY = 86_400
 def test_the_age_of_the_ranges(dated, looked, state):
     result = ranges.age("worldwide", NOW - dated * DAY, 0.0 if looked is None else NOW - looked * DAY, NOW)
     assert str(result.state) == state
+
+
+def test_what_microsoft_said_last_of_the_ranges():
+    assert str(ranges.asked("worldwide", 0.0, "").state) == "skipped"
+    assert ranges.asked("worldwide", 1_795_824_000.0, "").found == "the last good answer is of 2026-11-28 00:00 UTC"
+    never = ranges.asked("worldwide", 0.0, "asked too often")
+    assert (str(never.state), never.found) == ("warning", "asked too often; there was no good answer yet")
+
+
+def test_ranges_that_wait_for_a_yes():
+    assert str(ranges.held("worldwide", "", "").state) == "ok"
+    waits = ranges.held("worldwide", "2026110100", "4 networks would come to 6")
+    assert (str(waits.state), waits.remedy) == ("warning", "sluice ranges show; then sluice ranges update --accept")
+    assert waits.found == "the list of version 2026110100 is held back, as 4 networks would come to 6"
