@@ -1,9 +1,8 @@
 """Scope: which messages an engine is asked about, by `tenants`, `directions`, `min_bytes`, `max_bytes` and `beyond`."""
 
-from email.utils import parseaddr
-
 from verdicts.contract import Direction, EngineOptions, Outcome, Verdict
 from verdicts.domains import host_of
+from verdicts.identity.author import author_of
 from verdicts.mail import Mail
 from verdicts.origin import directions
 
@@ -70,11 +69,9 @@ def _domain(address: str) -> str:
 
 def _from_domain(mail: Mail) -> str:
     """The domain of the one From field, which has one address; else nothing."""
-    fields = mail.fields
-    text = fields.text("From")[:_FROM_CHARACTERS]
-    if fields.more_than(1, "From") or text.count("@") != 1:
-        return ""
-    return _domain(parseaddr(text)[1])
+    text = mail.fields.text("From")
+    plain = len(text) <= _FROM_CHARACTERS and text.count("@") == 1
+    return author_of(mail.fields).domain if plain else ""
 
 
 def _from_outside(mail: Mail) -> bool:

@@ -71,6 +71,13 @@ async def test_an_own_domain_must_be_authentic(address):
     assert (found.name, found.severity) == ("OWN_DOMAIN_UNPROVED", Severity.SUSPICIOUS)
 
 
+async def test_an_own_domain_is_not_proved_by_one_that_only_parsers_see():
+    """Clients show acme.example; a reader of ours took the quotes for a letter, and acqme.example is authentic."""
+    dns = spf("acqme.example")
+    found = await judge('boss@ac""me.example', dns=dns, sender="x@acqme.example")
+    assert "OWN_DOMAIN_UNPROVED" in names(found)
+
+
 async def test_without_an_answer_of_dns_nothing_is_said_against_the_sender():
     dns = PretendDns({"acme.example": OSError("no answer"), "_dmarc.acme.example": OSError("no answer")})
     (found,) = await judge(

@@ -1,8 +1,12 @@
+import time
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from verdicts.domains import host_of
 from verdicts.fields import Fields
+from verdicts.identity.author import author_of
 from verdicts.identity.mailboxes import MAX_CHARACTERS, MAX_MAILBOXES, mailboxes, parse
 
 
@@ -39,6 +43,10 @@ from verdicts.identity.mailboxes import MAX_CHARACTERS, MAX_MAILBOXES, mailboxes
         ('"', []),
         ('"\\', [("\\", "")]),
         ('x"y"z@b', [("", "xyz@b")]),
+        ("Ann :( <a@b>", [("Ann :[", "a@b")]),
+        ("Ann (a (b) c) <a@b>", [("Ann", "a@b")]),
+        ("Team: a@b, c@d;", [("", "a@b"), ("", "c@d")]),
+        ("A <<a@b>>", [("A >", "a@b")]),
     ],
 )
 def test_mailboxes_are_read_as_clients_show_them(text, found):
@@ -61,6 +69,7 @@ def test_all_fields_of_a_name_count():
         b"From: " + b" " * 5 + b"x" * (MAX_CHARACTERS + 1) + b" <a@b>\r\n\r\n",
         b"From: a@b\r\n" * 5 + b"\r\n",
         b"From: " + b"a@b," * (MAX_MAILBOXES + 1) + b"\r\n\r\n",
+        b"From: a@b" + b";" * 300 + b"\r\n\r\n",
         b"From: " + b"=?utf-8?q??= " * 65 + b"<a@b>\r\n\r\n",
     ],
 )
@@ -75,7 +84,32 @@ def test_garbage_raises_nothing_and_every_box_says_something(text):
     assert all(box.name or box.address for box in parse(text))
 
 
-@pytest.mark.parametrize("piece", ['"', '"\\', "(", "<", "\\", ",", "a<", '""', "=?", "()", "=?a?q?", "a@", "<>"])
-def test_nothing_is_slow(piece):
-    for text in (piece * MAX_CHARACTERS, '"' + piece * MAX_CHARACTERS, "(" + piece * MAX_CHARACTERS):
-        parse(text[:MAX_CHARACTERS])
+LINES = st.lists(
+    st.sampled_from(
+        ["a@x.example", "b@y.example", "<b@y.example>", "Ann", '"Ann"', "(Ann)", *'"()<>,;:\\ @.'],
+    ),
+    max_size=9,
+).map("".join)
+
+
+@settings(deadline=None)
+@given(LINES)
+@example('a@ac""me.example')
+@example("<a@x.example.,>")
+@example('<a@x.example"b@y.example>')
+def test_an_author_is_who_is_shown(line):
+    fields = Fields.parse(f"From: {line}\r\n\r\n".encode())
+    author = author_of(fields)
+    if author.domain:
+        assert {host_of(box.domain) for box in mailboxes(fields, "From").boxes} == {author.domain}
+
+
+@pytest.mark.parametrize("before", ["", '"', "(", "((", "<", '("'])
+@pytest.mark.parametrize(
+    "piece", ['"', '"\\', "(", "(\\", "<", "\\", ",", "a<", '""', "=?", "()", "=?a?q?", "a@", "<>", ";", "@,", "((a)"]
+)
+def test_nothing_is_slow(before, piece):
+    text = (before + piece * MAX_CHARACTERS)[:MAX_CHARACTERS]
+    begun = time.process_time()
+    parse(text)
+    assert time.process_time() - begun < 0.05  # it takes five milliseconds

@@ -1,19 +1,11 @@
 """The author of a message: the domain in From, which is the one that people see (RFC 5322 section 3.6.2)."""
 
-import re
 from typing import NamedTuple
 
-from verdicts.domains import a_label
 from verdicts.fields import Fields
+from verdicts.identity.mailboxes import MAX_CHARACTERS, read
 
-_MAX_FROM = 8_192  # bytes of a From field; an honest one has under a hundred
 _MAX_ADDRESSES = 20
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?+', re.DOTALL)
-_COMMENT = re.compile(r"\((?:[^()\\]|\\.)*+\)", re.DOTALL)
-_ANGLED = re.compile(r"<([^<>]*+)>")
-_GROUP = re.compile(r"[^:;,<>@]*+:([^;]*+);?")
-_LOCAL = re.compile(r'[^\s@()<>\[\],:;"\\\x00-\x1f]+')  # more would be what readers take for a second address
-_DOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 
 class Author(NamedTuple):
@@ -26,40 +18,18 @@ class Author(NamedTuple):
 
 
 def author_of(fields: Fields) -> Author:
-    """The author of the message with these header fields."""
+    """The author of the message with these header fields: who it is to every reader, or nobody."""
     found = list(fields.texts("From"))[:2] if not fields.more_than(1, "From") else None
     if found is None:
         return Author(fault="several fields")
-    if not found:
+    if not found or not found[0]:
         return Author(fault="missing")
-    addresses = _addresses(found[0]) if len(found[0]) <= _MAX_FROM else [""]
-    if len(addresses) > _MAX_ADDRESSES:
+    if len(found[0]) > MAX_CHARACTERS:
+        return Author(fault="unreadable")
+    told = read(found[0])
+    if len(told.domains) > _MAX_ADDRESSES:
         return Author(fault="several addresses")
-    domains = {_domain(address) for address in addresses}
-    if not domains or "" in domains:
-        return Author(fault="unreadable" if found[0] else "missing")
-    return Author(domains.pop() if len(domains) == 1 else "", "several addresses" if len(addresses) > 1 else "")
-
-
-def _addresses(text: str) -> list[str]:
-    """The addresses in a From field, however it is written; a quoted local part becomes "q"."""
-    text = _without_comments(_QUOTED.sub("q", text))
-    group = _GROUP.fullmatch(text.strip())
-    found: list[str] = []
-    for mailbox in (group[1] if group else text).split(","):
-        angled = _ANGLED.findall(mailbox)
-        found += angled or ([mailbox] if mailbox.strip() else [])
-    return [address.strip() for address in found]
-
-
-def _without_comments(text: str) -> str:
-    """Three levels of comments, which is more than anybody writes."""
-    for _ in range(3):
-        text = _COMMENT.sub(" ", text)
-    return text
-
-
-def _domain(address: str) -> str:
-    local, _, domain = address.rpartition("@")
-    name = a_label(domain.strip())
-    return name if _LOCAL.fullmatch(local.strip()) and _DOMAIN.fullmatch(name) else ""
+    domains = set(told.domains)
+    if told.doubtful or not domains or "" in domains:
+        return Author(fault="unreadable")
+    return Author(domains.pop() if len(domains) == 1 else "", "several addresses" if len(told.domains) > 1 else "")
