@@ -15,7 +15,7 @@ import structlog
 
 from relay.dressing import Dressed
 from relay.headers import authres
-from relay.headers.arc import BrokenChain, Signer, arrived, seal
+from relay.headers.arc import MESSAGE_SIGNATURE, RESULTS, SEAL, BrokenChain, Signer, seal
 from relay.observe import metrics
 from verdicts.contract import Tools
 from verdicts.fields import too_many_fields
@@ -79,8 +79,8 @@ class Sealer:
         """Our ARC set. Raises BrokenChain."""
         if found.arc.result not in ("none", "pass"):
             raise BrokenChain(found.arc.reason or found.arc.result)
-        sets = arrived(mail.fields)
-        if bool(sets) != (found.arc.result == "pass"):
+        sets = found.arc.sets
+        if not sets and any(mail.fields.first(name) for name in (RESULTS, MESSAGE_SIGNATURE, SEAL)):
             raise BrokenChain("there are sets that nobody has looked at")
         digest = await body_hash(mail.content, "relaxed")
         return await seal(self._signer, dressed.header(), digest, results, sets, self._tools.clock.time())

@@ -1,10 +1,9 @@
-"""ARC sets: the chain that a message came with, and the set that we put on top of it (RFC 8617)."""
+"""The ARC set that we put on top of those that a message came with (RFC 8617)."""
 
 import asyncio
-import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,18 +13,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from verdicts.fields import Fields
+from verdicts.identity.arc_sets import MAX_SETS, Relaxed
 from verdicts.identity.canonical import relaxed_header
 
 RESULTS, MESSAGE_SIGNATURE, SEAL = "ARC-Authentication-Results", "ARC-Message-Signature", "ARC-Seal"
 
-MOST_SETS = 50
-"""RFC 8617 section 4.2.1."""
 _LEAST_BITS, _MOST_BITS = 2048, 4096  # a larger one would hold the loop for more than some milliseconds
 _MOST_SIGNED = 20  # fields of one name
-_INSTANCE = re.compile(rb"(?:\A|;)[ \t\r\n]*i[ \t\r\n]*=[ \t\r\n]*([1-9][0-9]?)[ \t\r\n]*(?:;|\Z)")
-
-Set = tuple[bytes, bytes, bytes]
-"""The canonical fields of one instance, in the order in which a seal covers them (RFC 8617 section 5.1.1)."""
 
 
 class BrokenChain(Exception):
@@ -53,28 +47,8 @@ def read_key(file: Path) -> RSAPrivateKey:
     return key
 
 
-def arrived(fields: Fields) -> list[Set]:
-    """The ARC sets in `fields`, the first one first. Raises BrokenChain when they are not whole."""
-    results, signatures, seals = (_numbered(fields, name) for name in (RESULTS, MESSAGE_SIGNATURE, SEAL))
-    numbers = range(1, len(seals) + 1)
-    if not set(numbers) == results.keys() == signatures.keys() == seals.keys():
-        raise BrokenChain("the sets are not whole")
-    return [(results[number], signatures[number], seals[number]) for number in numbers]
-
-
-def _numbered(fields: Fields, name: str) -> dict[int, bytes]:
-    """The canonical fields called `name`, by instance."""
-    found: dict[int, bytes] = {}
-    for field in islice(fields.each(name), MOST_SETS + 1):
-        match = _INSTANCE.search(field.value)
-        if match is None or int(match[1]) in found:
-            raise BrokenChain(f"{name} without an instance of its own")
-        found[int(match[1])] = relaxed_header(field.name, field.value)
-    return found
-
-
 async def seal(
-    signer: Signer, header: Fields, body_hash: bytes, results: str, sets: list[Set], when: float
+    signer: Signer, header: Fields, body_hash: bytes, results: str, sets: Sequence[Relaxed], when: float
 ) -> list[bytes]:
     """The fields of the next set, the topmost first, for the message whose header section is `header`.
 
@@ -83,8 +57,8 @@ async def seal(
     Raises BrokenChain when no more sets are allowed, ValueError when a field is there more than 20 times.
     """
     instance = len(sets) + 1
-    if instance > MOST_SETS:
-        raise BrokenChain(f"it has {MOST_SETS} sets")
+    if instance > MAX_SETS:
+        raise BrokenChain(f"it has {MAX_SETS} sets")
     found = f"{RESULTS}: i={instance}; {results}\r\n".encode("ascii")
     who = f"d={signer.domain}; s={signer.selector};\r\n\tt={int(when)}"
     names, covered = _covered(signer.names, header)

@@ -11,6 +11,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from doubles.need import need
 
+from verdicts.identity.arc_sets import Relaxed, read_sets
+from verdicts.identity.signatures import SignedMessage
+from verdicts.kit import mail_of
+
 _SEALER = """
 use strict; use Mail::DKIM::ARC::Signer; binmode STDIN;
 my ($domain, $selector, $file, $chain, $server) = @ARGV;
@@ -81,3 +85,8 @@ def sealed(
     message = f"Authentication-Results: {domain}; {results}\r\n".encode() + message
     command = [perl, "-e", _SEALER, domain, "s", str(file), chain, domain]
     return subprocess.run(command, input=message, capture_output=True, check=True).stdout + message
+
+
+async def sets_of(message: bytes) -> list[Relaxed]:
+    """The ARC sets of `message` as a next seal covers them. Raises `Fault`."""
+    return [one.relaxed() for one in read_sets(await SignedMessage.read(mail_of(message)))]

@@ -4,11 +4,14 @@ import re
 
 import dkim as dkimpy
 import pytest
-from doubles.signing import key, sealed, signed
+from doubles.signing import key, sealed, sets_of, signed
+from hypothesis import given
+from hypothesis import strategies as st
 
 from verdicts.identity import arc
 from verdicts.identity.arc import Arc
 from verdicts.identity.signatures import SignedMessage
+from verdicts.identity.tags import Fault
 from verdicts.kit import PretendDns, letter, mail_of
 
 RECORDS = {f"s._domainkey.{domain}.example": [key().record] for domain in ("list", "other", "sender")}
@@ -40,7 +43,8 @@ async def test_no_chain():
 async def test_chains_pass(chain):
     for instances, content in enumerate(chain, start=1):
         sealers = ("list.example", "other.example", "list.example")[:instances]
-        assert await check(content) == Arc("pass", instances, "", sealers, "sender.example")
+        sets = tuple(await sets_of(content))
+        assert await check(content) == Arc("pass", instances, "", sealers, "sender.example", sets=sets)
         assert by_dkimpy(content) == "pass"
 
 
@@ -99,9 +103,49 @@ async def test_no_answer_of_the_dns_is_told_apart(chain):
 async def test_chains_are_bounded():
     sets = b"".join(
         b"ARC-Seal: i=%d\r\nARC-Message-Signature: i=%d\r\nARC-Authentication-Results: i=%d; x\r\n" % ((number,) * 3)
-        for number in range(1, 22)
+        for number in range(1, 52)
     )
-    assert (await check(sets + letter())).reason == "there are more than 20 sets"
+    assert (await check(sets + letter())).reason == "there are more than 50 sets"
+    assert "missing" in (await check(sets[: sets.find(b"ARC-Seal: i=51")] + letter())).reason
+
+
+def a_set(number, *, parts=("ARC-Seal", "ARC-Message-Signature", "ARC-Authentication-Results")):
+    return b"".join(f"{part}: i={number}; x=y\r\n".encode() for part in parts)
+
+
+@given(st.permutations(range(1, 6)), st.integers(0, 5))
+async def test_sets_are_found_in_any_order(order, count):
+    message = b"".join(a_set(number) for number in order if number <= count) + b"\r\n"
+    assert await sets_of(message) == [
+        tuple(
+            f"{name}:i={number}; x=y\r\n".encode()
+            for name in ("arc-authentication-results", "arc-message-signature", "arc-seal")
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        a_set(2),
+        a_set(1) + a_set(3),
+        a_set(1) + a_set(1),
+        a_set(1, parts=["ARC-Seal", "ARC-Message-Signature"]),
+        a_set(1, parts=["ARC-Message-Signature", "ARC-Authentication-Results"]),
+        a_set(1, parts=["ARC-Authentication-Results"]),
+        a_set(1) + a_set(2, parts=["ARC-Message-Signature"]),
+        a_set(0),
+        a_set("x"),
+        a_set("1 2"),
+        a_set("100"),
+        a_set("1") + b"ARC-Seal: no instance\r\n",
+        a_set(1) * 1000,
+    ],
+)
+async def test_sets_that_are_no_chain(head):
+    with pytest.raises(Fault):
+        await sets_of(head + b"From: x\r\n\r\n")
 
 
 async def test_long_fields_are_not_checked(chain):
