@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from verdicts.contract import Engine, Unscanned
 from verdicts.letters import MALFORMED, BytesContent, letter, mail_of
@@ -88,32 +89,22 @@ async def _told(engine: Engine, name: str, content: bytes) -> list[str]:
     return []
 
 
-async def _longest_turn(task: asyncio.Task[list[str]]) -> float:
-    """Seconds of processor time that this thread spent at most between two turns; what the machine does besides does
-    not count.
+async def _longest_turn(task: asyncio.Task[Any], clock: Callable[[], float] = time.thread_time) -> float:
+    """Seconds that went by at most between two turns: by default those of this thread's processor time, so that what
+    the machine does besides does not count.
     """
-    longest, last = 0.0, time.thread_time()
+    longest, last = 0.0, clock()
     while not task.done():
         await asyncio.sleep(0)
-        now = time.thread_time()
+        now = clock()
         longest, last = max(longest, now - last), now
     return longest
 
 
 async def _stalls(engine: Engine) -> list[str]:
     """Whether the event loop stands still while a normal letter is judged: the best of three, as machines are busy."""
-    worst = min([await _longest_gap(engine) for _ in range(3)])
+    worst = min([await _longest_turn(asyncio.create_task(_outcome(engine)), time.perf_counter) for _ in range(3)])
     return [f"blocks the event loop for {worst * 1000:.0f} ms on a normal letter"] if worst > _STALL_SECONDS else []
-
-
-async def _longest_gap(engine: Engine) -> float:
-    task = asyncio.create_task(_outcome(engine))
-    longest, last = 0.0, time.perf_counter()
-    while not task.done():
-        await asyncio.sleep(0)
-        now = time.perf_counter()
-        longest, last = max(longest, now - last), now
-    return longest
 
 
 def _large() -> bytes:

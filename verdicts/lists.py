@@ -84,8 +84,12 @@ class Lists:
 
 def path_of(path: str) -> str:
     """A link's path as it is compared: unquoted, without query, fragment, double slashes, and slash at the end."""
-    path = path[:_LONGEST_PATH].partition("?")[0].partition("#")[0]
-    return re.sub("/{2,}", "/", unquote(path)).rstrip("/")
+    return plain_path(path[:_LONGEST_PATH].partition("?")[0].partition("#")[0]).rstrip("/")
+
+
+def plain_path(path: str) -> str:
+    """A path as servers take it, however it is quoted, and however many slashes are in a row."""
+    return re.sub("/{2,}", "/", unquote(path))
 
 
 def _hosts(host: str) -> Iterator[str]:

@@ -5,10 +5,9 @@ https://drive.example/d/1234     # what begins so
 """
 
 import asyncio
-import re
 from pathlib import Path
-from urllib.parse import unquote
 
+from verdicts.lists import plain_path
 from verdicts.web.urls import Url, read_url
 
 MAX_FILE_BYTES = 10_000_000
@@ -27,21 +26,16 @@ class Entries:
         url = read_url(line if "://" in line else f"http://{line}")
         if url is None or not url.host or any(map(str.isspace, line)):
             return False
-        self._paths.setdefault(url.host, []).append("" if url.path == "/" else _plain(url.path))
+        self._paths.setdefault(url.host, []).append("" if url.path == "/" else plain_path(url.path))
         return True
 
     def hold(self, url: Url) -> bool:
         """Whether `url` is one of them: its path begins as an entry's does, or its host is below one without a path."""
         paths = self._paths.get(url.host)
-        if paths and _plain(url.path).startswith(tuple(paths)):
+        if paths and plain_path(url.path).startswith(tuple(paths)):
             return True
         labels = [] if url.address else url.host.split(".")
         return any("" in self._paths.get(".".join(labels[at:]), ()) for at in range(1, len(labels)))
-
-
-def _plain(path: str) -> str:
-    """A path as servers take it, however it is quoted, and however many slashes are in a row."""
-    return re.sub("/{2,}", "/", unquote(path))
 
 
 async def read_entries(path: Path) -> Entries:
