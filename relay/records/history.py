@@ -1,13 +1,13 @@
 """History: what engines may ask of earlier mail, answered from the records by threads of its own."""
 
 import asyncio
-from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from relay.errors import StoreFailed
 from relay.records import queries
 from relay.records.store import Store
 from verdicts.contract import Clock
+from verdicts.kept import Kept
 
 FRESH = 60.0
 """Seconds for which an answer is given again."""
@@ -25,8 +25,8 @@ class History:
     """Implements `verdicts.contract.History` on the records in `store`. Made after any fork."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
-        self._known: OrderedDict[_Key, tuple[float, int]] = OrderedDict()
+        self._store = store
+        self._known = Kept[_Key, int](clock, REMEMBERED)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="history")
         self._asked: set[Future[int]] = set()
 
@@ -35,15 +35,10 @@ class History:
 
         Raises OSError when the records cannot be read, or too many want to know.
         """
-        key, now = (tenant, sender), self._clock.monotonic()
-        asked, count = self._known.get(key, (-FRESH, 0))
-        if now - asked < FRESH:
-            return count
-        count = await self._ask(tenant, sender)
-        self._known[key] = now, count
-        self._known.move_to_end(key)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        count = self._known.get((tenant, sender))
+        if count is None:
+            count = await self._ask(tenant, sender)
+            self._known.put((tenant, sender), count, FRESH)
         return count
 
     async def _ask(self, tenant: str, sender: str) -> int:

@@ -56,7 +56,7 @@ async def test_answers_that_are_kept_are_bounded(history, monkeypatch):
     monkeypatch.setattr(asking, "REMEMBERED", 3)
     for number in range(10):
         await history.messages("acme", f"{number}@sender.example")
-    assert [sender for _, sender in history._known] == [f"{number}@sender.example" for number in (7, 8, 9)]
+    assert [sender for _, sender in history._known._entries] == [f"{number}@sender.example" for number in (7, 8, 9)]
 
 
 async def test_the_count_is_bounded(store, history, monkeypatch):
