@@ -52,11 +52,13 @@ async def test_an_answer_is_given_again_for_a_minute(store, history, clock):
     assert await history.messages("acme", "ann@sender.example") == 1
 
 
-async def test_answers_that_are_kept_are_bounded(history, monkeypatch):
+async def test_answers_that_are_kept_are_bounded(store, clock, monkeypatch):
     monkeypatch.setattr(asking, "REMEMBERED", 3)
+    history = History(store, clock)
     for number in range(10):
         await history.messages("acme", f"{number}@sender.example")
     assert [sender for _, sender in history._known._entries] == [f"{number}@sender.example" for number in (7, 8, 9)]
+    history.close()
 
 
 async def test_the_count_is_bounded(store, history, monkeypatch):

@@ -11,8 +11,7 @@ from doubles.real_named import questions, real_named
 from PIL import Image
 from pypdf.annotations import Link as PdfLink
 
-from relay import dns as relay_dns
-from relay.dns import Resolver
+from relay.dns import Resolver, resolver
 from verdicts.contract import Severity, Unscanned
 from verdicts.engines.links import LinkEngine
 from verdicts.kit import PretendDns, letter, mail_of, pretend_tools
@@ -61,7 +60,7 @@ async def test_lists_are_asked_about_a_campaign_once():
 
 
 async def test_a_real_name_server_hears_of_a_campaign_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(relay_dns, "NEGATIVE_TTL", 0)  # what the resolver keeps is not what is tried here
+    monkeypatch.setattr(resolver, "NEGATIVE_TTL", 0)  # what the resolver keeps is not what is tried here
     zones = {"dbl.test": "evil.example 0 IN A 127.0.1.4\n", "surbl.test": "evil.example 0 IN A 127.0.0.8\n"}
     lists = [{"preset": "dbl", "zone": "dbl.test"}, {"preset": "surbl", "zone": "surbl.test"}]
     asked = []
