@@ -56,15 +56,15 @@ def domain_add(
 
 async def _find(settings: Settings, domain: str) -> Found:
     resolver = Resolver(settings.dns.servers, settings.dns.timeout)
-    return await findsmtp.find(domain, resolver, _ours(settings), private=settings.onboarding.private_addresses)
+    return await findsmtp.find(domain, resolver, ours(settings), private=settings.onboarding.private_addresses)
 
 
 async def _judge_host(settings: Settings, host: str) -> Found:
     resolver = Resolver(settings.dns.servers, settings.dns.timeout)
-    return await findsmtp.judge_host(host, resolver, _ours(settings), private=settings.onboarding.private_addresses)
+    return await findsmtp.judge_host(host, resolver, ours(settings), private=settings.onboarding.private_addresses)
 
 
-def _ours(settings: Settings) -> Ours:
+def ours(settings: Settings) -> Ours:
     """This relay, with all the operator's environments: mail that is handed to any of them goes in circles."""
     known = assembly.environments(settings.environments).values()
     names = {settings.node.name, *(host for one in known for host in (one.smart_host, one.smart_host_multi_region))}

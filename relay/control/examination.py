@@ -10,6 +10,7 @@ from config.load import Problem
 from config.settings import Settings
 from relay import assembly
 from relay.checks import check as find_mistakes
+from relay.control.domains import ours
 from relay.dns import Resolver
 from relay.errors import ConfigurationError
 from relay.onboarding.doctor import arc, certificate, domains, hops, lookups, mail, ranges, running, stores
@@ -18,8 +19,7 @@ from relay.onboarding.doctor.engines import engine
 from relay.onboarding.doctor.environments import Places, places, validated
 from relay.onboarding.doctor.result import Result, Topic
 from relay.onboarding.doctor.run import EACH, Check, apart
-from relay.onboarding.ranges.notebook import Memory, Notebook
-from relay.onboarding.ranges.refresh import Standing
+from relay.onboarding.ranges.notebook import Notebook
 from relay.records.store import Store
 from relay.records.verifications import Row
 from relay.tenants.hops import NextHop
@@ -46,6 +46,7 @@ class Scene:
         self.clocks = Clocks()
         self.resolver = self.new_resolver()
         self.environments = assembly.environments(settings.environments)
+        self.ours = ours(settings)
         self.places: Places = places(self.environments, known.tenants)
 
     def new_resolver(self) -> Resolver:
@@ -119,18 +120,17 @@ def _running(scene: Scene) -> Iterator[Check]:
     for endpoint in settings.smtp.listen:
         yield Check(Topic("relay.listens", endpoint), partial(running.listens, endpoint))
     if settings.admission.microsoft:
-        memory = Notebook(settings.node.state).read()
-        for name, one in assembly.standings(settings, memory).items():
-            for result in _ranges(name, one, memory):
-                yield Check(Topic(result.id, name), partial(_plain, [result]))
+        yield Check(Topic("ranges.age", "ranges"), partial(_ranges, settings))
 
 
-def _ranges(name: str, one: Standing, memory: Memory) -> Iterator[Result]:
-    cloud = memory.cloud(name)
-    yield ranges.age(name, one.current.timestamp, cloud.checked, time.time())
-    yield ranges.asked(name, cloud.checked, memory.problem or cloud.problem)
-    version, why = (one.waiting.published.version, one.change.suspicion) if one.waiting and one.change else ("", "")
-    yield ranges.held(name, version, why)
+async def _ranges(settings: Settings) -> AsyncIterator[Result]:
+    memory = await apart(Notebook(settings.node.state).read)
+    for name, one in assembly.standings(settings, memory).items():
+        cloud = memory.cloud(name)
+        yield ranges.age(name, one.current.timestamp, cloud.checked, time.time())
+        yield ranges.asked(name, cloud.checked, memory.problem or cloud.problem)
+        version, why = (one.waiting.published.version, one.change.suspicion) if one.waiting and one.change else ("", "")
+        yield ranges.held(name, version, why)
 
 
 def _stores(scene: Scene) -> Iterator[Check]:
@@ -169,8 +169,9 @@ def _domain(scene: Scene, tenant: Tenant, domain: Domain) -> Iterator[Check]:
     pause = scene.settings.onboarding.recheck_hours * 3600
     proof = partial(_plain, domains.verification(tenant, domain, rows, pause, time.time()))
     yield Check(Topic("domain.verified", domain.name, tenant.name), proof)
-    ours = {*scene.places.hosts, scene.settings.node.name}
-    yield Check(Topic("domain.mx", domain.name, tenant.name), partial(domains.mx, scene.resolver, tenant, domain, ours))
+    private = scene.settings.onboarding.private_addresses
+    mx = partial(domains.mx, scene.resolver, tenant, domain, scene.ours, private=private)
+    yield Check(Topic("domain.mx", domain.name, tenant.name), mx)
 
 
 def _hops(scene: Scene) -> Iterator[Check]:
@@ -187,8 +188,8 @@ def _hops(scene: Scene) -> Iterator[Check]:
     except ConfigurationError as error:
         yield Check(topic, partial(_plain, [topic.failed(str(error), "correct [delivery]")]))
         return
-    size, ours = scene.settings.smtp.max_message_bytes, scene.places.all | {scene.settings.node.name}
+    size = scene.settings.smtp.max_message_bytes
     seconds = max(EACH, 2 * scene.settings.delivery.connect_timeout + scene.settings.dns.timeout + 5)
     for hop, tenants in used.items():
-        work = partial(hops.hop, delivery, hop, list(tenants), ours, size, scene.clocks)
+        work = partial(hops.hop, delivery, hop, list(tenants), scene.ours, size, scene.clocks)
         yield Check(Topic("hop.opens", str(hop), next(iter(tenants))), work, seconds)

@@ -85,6 +85,7 @@ class Town:
             http.listen = "127.0.0.1:{free_port()}"
             dns.servers = ["{names}"]
             delivery.tls = "verify"
+            onboarding.private_addresses = true
             delivery.roots = "{roots}"
             admission.validation_addresses = ["check@relay.example"]
             [arc]

@@ -1,10 +1,13 @@
 """A tenant's settings, and its domains: whether they are proved, and where their mail comes in."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
-from relay.dns import DnsError, Resolver
+from relay.dns import Resolver
 from relay.onboarding.doctor.result import Result, Topic, listed
 from relay.onboarding.environment import Environment
+from relay.onboarding.findsmtp import Found, find
+from relay.onboarding.mailhosts import Ours
+from relay.onboarding.outcomes import Outcome
 from relay.records.verifications import PROVEN, Row
 from relay.tenants.model import Domain, Tenant
 
@@ -57,7 +60,7 @@ def verification(tenant: Tenant, domain: Domain, rows: Sequence[Row], pause: flo
     if domain.verified:
         yield Topic("domain.verified", domain.name, tenant.name).ok("the operator vouches for it")
         return
-    again = f"publish the record that sluice domain list --tenant '{tenant.name}' shows, then sluice domain verify"
+    again = f"sluice domain verify '{tenant.name}' {domain.name} looks again, and shows the record to publish"
     if not rows:
         yield Topic("domain.verified", domain.name, tenant.name).failed("nothing proves it, its mail is put off", again)
     proved = any(row.state in PROVEN for row in rows)
@@ -77,26 +80,22 @@ def verification(tenant: Tenant, domain: Domain, rows: Sequence[Row], pause: flo
             yield topic.failed(told, again)
 
 
-async def mx(resolver: Resolver, tenant: Tenant, domain: Domain, ours: Collection[str]) -> AsyncIterator[Result]:
-    """Whether the domain's MX record names the host that its mail goes on to. `ours`: names of this relay."""
-    topic = Topic("domain.mx", domain.name, tenant.name)
-    try:
-        records = await resolver.records(domain.name, "MX")
-    except DnsError as error:
-        yield topic.unknown(str(error), "ask again; see [dns]")
-        return
-    hosts = [host for _, host in sorted(_preference(record) for record in records)]
-    find = f"see sluice domain find-smtp {domain.name}"
-    if not any(hosts):  # "." is nobody (RFC 7505)
-        yield topic.warning("it has no MX record: no mail comes for it", "see that the domain is the right one")
-    elif set(hosts) & set(ours):
-        yield topic.failed("its MX record is this relay: it must be Exchange Online", find)
-    elif domain.next_hop.host in hosts:
-        yield topic.ok(f"its MX record is the next hop, {domain.next_hop.host}")
-    else:
-        yield topic.warning(f"its MX record is {listed(hosts)}, and its next hop {domain.next_hop.host}", find)
+async def mx(resolver: Resolver, tenant: Tenant, domain: Domain, ours: Ours, *, private: bool) -> AsyncIterator[Result]:
+    """Whether the domain's MX records name the host that its mail goes on to, as FIND SMTP reads them."""
+    found = await find(domain.name, resolver, ours, private=private)
+    take = f"sluice domain set '{tenant.name}' {domain.name} --next-hop {found.host}"
+    yield compared(Topic("domain.mx", domain.name, tenant.name), found, domain.next_hop.host, take)
 
 
-def _preference(record: str) -> tuple[int, str]:
-    number, _, host = record.partition(" ")
-    return int(number) if number.isdecimal() else 65_536, host.rstrip(".").lower()
+def compared(topic: Topic, found: Found, hop: str, take: str) -> Result:
+    """What FIND SMTP found, beside the next hop's host; `take` is the command that takes what it suggests."""
+    names = [host.name for host in found.hosts if host.name]
+    if found.outcome in (Outcome.NO_ANSWER, Outcome.BROKEN):
+        return topic.unknown(found.explanation, found.next_step)
+    if found.outcome is Outcome.OURSELVES:
+        return topic.failed(found.explanation, found.next_step)
+    if hop in names and found.outcome in (Outcome.USABLE, Outcome.OTHER):
+        return topic.ok(f"its MX record is its next hop, {hop}")
+    if hop not in names and found.usable:
+        return topic.warning(f"its MX record is {listed(names)}, and its next hop {hop}", take)
+    return topic.warning(f"{found.explanation} Its next hop is {hop}.", found.next_step)

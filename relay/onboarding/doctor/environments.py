@@ -17,11 +17,6 @@ class Places:
     egress: Mapping[str, str]
     """Egress addresses, each with the domain that its name should be in; "" for any."""
 
-    @property
-    def all(self) -> set[str]:
-        """Names and addresses together: a next hop that is one of them is a loop."""
-        return {*self.hosts, *self.egress}
-
 
 def places(environments: Mapping[str, Environment], tenants: Sequence[Tenant]) -> Places:
     """What the environments of `tenants` name."""

@@ -1,9 +1,10 @@
 """A next hop, opened as delivery opens it, and politely left again: no mail is sent."""
 
 import asyncio
+import ipaddress
 import re
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,7 @@ from relay.delivery.failure import HopError
 from relay.delivery.opening import Opener
 from relay.onboarding.doctor.clock import Clocks
 from relay.onboarding.doctor.result import Result, Topic, listed
+from relay.onboarding.mailhosts import Ours
 from relay.tenants.hops import NextHop
 
 MOST = 5
@@ -49,11 +51,11 @@ class Seen:
 
 
 async def hop(
-    delivery: Delivery, which: NextHop, tenants: Sequence[str], ours: Collection[str], size: int, clocks: Clocks
+    delivery: Delivery, which: NextHop, tenants: Sequence[str], ours: Ours, size: int, clocks: Clocks
 ) -> AsyncIterator[Result]:
     """Everything about a next hop, for each of the tenants that use it.
 
-    `ours`: names and addresses of this relay; `size`: the largest message that we take, in bytes; `clocks` hears of the
+    `ours`: this relay; `size`: the largest message that we take, in bytes; `clocks` hears of the
     time in its greeting.
     """
     opener = delivery.opener(which.host, which.port)
@@ -65,17 +67,18 @@ async def hop(
         return
     tried = await asyncio.gather(*(_look(opener, address, which, clocks) for address in addresses[:MOST]))
     for tenant in tenants:
-        yield reached(Topic("hop.addresses", str(which), tenant), [which.host, *addresses], ours)
+        yield reached(Topic("hop.addresses", str(which), tenant), which.host, addresses, ours)
         for result in judged(which, tenant, tried, size, delivery.tls):
             yield result
 
 
-def reached(topic: Topic, names: Sequence[str], ours: Collection[str]) -> Result:
-    """Whether the next hop, by its host name and its addresses, has any of those, and none of our own."""
-    right, addresses = "let next_hop be the host in the domain's MX record", names[1:]
+def reached(topic: Topic, host: str, addresses: Sequence[str], ours: Ours) -> Result:
+    """Whether the next hop has addresses, and is not this relay. Loopback is nobody's: it may be a laboratory's."""
+    right = "let next_hop be the host in the domain's MX record"
     if not addresses:
         return topic.failed("it has no address", right)
-    if set(names) & set(ours):
+    own = [one for one in addresses if one in ours.addresses and not ipaddress.ip_address(one).is_loopback]
+    if own or host in ours.names:
         return topic.failed("it is this relay itself: mail would go round in circles", right)
     return topic.ok(listed(addresses))
 

@@ -19,6 +19,7 @@ from relay.onboarding.doctor import hops as subject
 from relay.onboarding.doctor.clock import Clocks
 from relay.onboarding.doctor.hops import Seen
 from relay.onboarding.doctor.result import Topic
+from relay.onboarding.mailhosts import NOBODY, Ours
 from relay.tenants.hops import NextHop as Where
 
 HOST = "acme-example.mail.example"
@@ -59,7 +60,7 @@ def server(authority):
 def looked(gathered, authority):
     """All that is said of a next hop at a port."""
 
-    async def looked(port, names=None, mode="verify", tenants=("acme",), ours=(), clocks=None, timeout=2.0):
+    async def looked(port, names=None, mode="verify", tenants=("acme",), ours=NOBODY, clocks=None, timeout=2.0):
         options = Options(
             name="mx1.relay.example", tls=mode, ipv6=False, connections=1, max_age=9, max_messages=9, max_idle=9,
             hold=9, connect_timeout=timeout, command_timeout=timeout, final_timeout=9, wait_timeout=9,
@@ -188,19 +189,26 @@ async def test_a_name_server_that_lies_makes_us_try_a_few(looked, server):
 
 @pytest.mark.parametrize(
     ("names", "state"),
-    [(Names(DnsError("no answer")), "cannot tell"), (Names(""), "failed"), (Names("127.0.0.9"), "failed")],
+    [(Names(DnsError("no answer")), "cannot tell"), (Names(""), "failed")],
 )
 async def test_names_that_lead_nowhere(looked, states, names, state):
-    results = await looked(1, names, ours=["127.0.0.9"])
+    results = await looked(1, names, ours=NOBODY)
     assert states(results)["hop.addresses"] == state
 
 
-@pytest.mark.parametrize("ours", ["127.0.0.1", HOST])
-async def test_a_next_hop_that_is_this_relay(looked, states, server, ours):
+async def test_a_next_hop_that_is_this_relay(looked, states, server):
     async with NextHop(tls=server()) as hop:
-        results = await looked(hop.port, ours=[ours])
+        results = await looked(hop.port, ours=Ours(names=frozenset({HOST})))
         assert states(results)["hop.addresses"] == "failed"
         assert "circles" in results[0].found
+
+
+@pytest.mark.parametrize(
+    ("address", "state"), [("99.81.216.78", "failed"), ("127.0.0.1", "ok"), ("99.81.216.79", "ok")]
+)
+def test_an_address_that_is_this_relays(address, state):
+    ours = Ours(addresses=frozenset({"99.81.216.78", "127.0.0.1"}))
+    assert str(subject.reached(Topic("a", "b"), HOST, ["99.81.216.1", address], ours).state) == state
 
 
 @pytest.mark.parametrize(
@@ -273,4 +281,4 @@ def test_any_greeting_has_a_date_or_none(greeting):
 
 def test_no_address_that_was_tried_says_nothing():
     assert subject.judged(Where(HOST), "acme", [], 1, "verify") == []
-    assert str(subject.reached(Topic("a", "b"), [HOST], []).state) == "failed"
+    assert str(subject.reached(Topic("a", "b"), HOST, [], NOBODY).state) == "failed"
