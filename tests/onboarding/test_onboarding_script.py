@@ -245,6 +245,8 @@ def test_a_rule_that_the_administrator_puts_first_stays_there(ready):
     assert run(ready, SCRIPT).status == 0
     assert names(ready) == ["Block a country", *ORDER]
     assert ready.changes == []
+    told = [one.get("Detail") for one in run(ready, SCRIPT).output if one.get("Step") == REDIRECT]
+    assert told == ["comes after rules that are not Sluice's: Block a country"]
     ready.rules.remove(rule(ready, "Sluice Guard Rule"))
     run(ready, SCRIPT)
     assert names(ready) == ["Block a country", *ORDER]
@@ -456,6 +458,14 @@ def test_rotation_first_accepts_the_new_value_and_then_sets_it(ready):
     assert ready.changes == []
     assert run(ready, ONLY_NEW).status == 0
     assert accepted(ready) == [[NEW]] * 3
+
+
+def test_the_new_value_is_not_set_while_another_rule_is_still_told_of_it(ready):
+    run(ready, BOTH, Rotate=True)
+    ready.now += dt.timedelta(hours=1)
+    rule(ready, "Sluice Clean Rule")["HeaderContainsWords"] = [OLD]
+    assert run(ready, BOTH, Rotate=True).status == 2
+    assert rule(ready)["SetHeaderValue"] == OLD
 
 
 def test_a_run_without_rotate_accepts_both_and_sets_what_was_set(ready):

@@ -35,6 +35,17 @@ function Get-Place {
     return -1
 }
 
+function Get-Before {
+    # What is told of rules of others that see mail before the redirect rule: they may keep it from being scanned.
+    param($Step, $Rules)
+    $own = Select-Named $Rules $Step.Name
+    if (-not $Step.Redirects -or $null -eq $own) { return '' }
+    $ours = @($Steps | ForEach-Object { $_.Name })
+    $before = @($Rules | Where-Object { [int] $_.Priority -lt [int] $own.Priority -and $ours -notcontains $_.Name })
+    if ($before.Count -eq 0) { return '' }
+    return "comes after rules that are not Sluice's: $(@($before | ForEach-Object { $_.Name }) -join ', ')"
+}
+
 function Add-Object {
     # Makes a connector or a rule.
     param($Step, $All)
@@ -66,8 +77,9 @@ function Edit-Object {
         $told += 'State'
         $ran = Invoke-Change $Step.Name 'Enable-TransportRule' @{ Identity = $Step.Name; Confirm = $false }
     }
-    if ($told.Count -eq 0) { return New-Told 'unchanged' '' }
-    return Get-Done $ran "changed: $($told -join ', ')"
+    $before = Get-Before $Step $All
+    if ($told.Count -eq 0) { return New-Told 'unchanged' $before }
+    return Get-Done $ran "changed: $($told -join ', ') $before"
 }
 
 function Clear-Object {
