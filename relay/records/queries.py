@@ -10,6 +10,8 @@ MOST = 10_000
 """Records that one question may bring."""
 COUNTED = 1000
 """Messages of one sender that are counted: whoever has sent so many is well known."""
+LOOKED_AT = 1000
+"""Messages of a tenant among which one with proof is looked for: whose mail comes with proof has one among them."""
 CHUNK = 1000
 """Rows deleted in one transaction, so that writers need not wait long."""
 
@@ -44,6 +46,17 @@ def last_proved(store: Store, tenant: str, proof: str, since: float) -> float | 
     query = select(table.c.at).where(table.c.tenant == tenant, table.c.at >= since, table.c.proof == proof)
     with store.reading() as connection:
         return connection.execute(query.order_by(table.c.at.desc()).limit(1)).scalar_one_or_none()
+
+
+def came_with_proof(store: Store, tenant: str, before: float) -> bool:
+    """Whether one of the tenant's newest LOOKED_AT messages from before `before` came with proof and was delivered."""
+    of_it = table.c.tenant == tenant, table.c.at < before
+    newest = (
+        select(table.c.proof, table.c.outcome).where(*of_it).order_by(table.c.at.desc()).limit(LOOKED_AT).subquery()
+    )
+    proved = newest.c.proof.startswith("ok"), newest.c.outcome.in_(("delivered", "marked"))
+    with store.reading() as connection:
+        return connection.execute(select(newest.c.proof).where(*proved).limit(1)).first() is not None
 
 
 def expire(store: Store, before: float) -> int:
