@@ -52,7 +52,7 @@ class Journey:
         await now.follow(recipient.address)
         reply = replies.RECIPIENT_OK
         if now.route is not None and now.passage is not None:
-            with now.account.stage("ask"):
+            with now.account.stage("ask"), now.telling_failures():
                 reply = await now.passage.ask(recipient)
         if reply.positive:
             now.accept(recipient)

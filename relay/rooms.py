@@ -18,6 +18,10 @@ from verdicts.contract import Clock
 from verdicts.panel import Panel
 
 
+def _unheard(_tenant: str, _hop: str, _kind: str) -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Rooms:
     """`directory` is replaced when tenants change, all of it on a reload; a message keeps the rooms it began with."""
@@ -36,6 +40,8 @@ class Rooms:
     max_header_bytes: int
     validation_addresses: frozenset[str]
     sealer: Sealer | None = None
+    hop_failed: Callable[[str, str, str], None] = _unheard
+    """Hears of next hops that could not be asked: tenant, next hop, and a reason of `metrics.NEXT_HOP_FAILURES`."""
     users: int = 0
     """Transactions that are in these rooms now."""
 

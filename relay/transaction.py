@@ -1,9 +1,12 @@
 """Transaction: one MAIL command and all that belongs to it until its message has ended."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from relay import replies
 from relay.account import Account
 from relay.delivery.passage import Passage
-from relay.errors import Refused
+from relay.errors import NextHopFailed, Refused
 from relay.rooms import Rooms
 from relay.tenants.directory import Route
 from verdicts.mail import Envelope, Recipient, Session
@@ -18,7 +21,7 @@ class Transaction:
         self.route: Route | None = None
         """Where it goes; None before the first recipient, and for connector validation."""
         self.passage: Passage | None = None
-        self._open = True
+        self._open, self._failed = True, False
         rooms.users += 1
 
     @property
@@ -40,6 +43,20 @@ class Transaction:
     def accept(self, recipient: Recipient) -> None:
         """One more recipient."""
         self.envelope = self.envelope.with_recipient(recipient)
+
+    @contextmanager
+    def telling_failures(self) -> Iterator[None]:
+        """Tell the rooms, once for a message, when what happens inside shows that the next hop fails.
+
+        There is no record of a message whose recipients cannot be asked: its sender hears so and goes.
+        """
+        try:
+            yield
+        except NextHopFailed as error:
+            if self.route is not None and not self._failed:
+                self._failed = True
+                self.rooms.hop_failed(self.route.tenant.name, str(self.route.hop), error.reason)
+            raise
 
     async def give_up_passage(self) -> None:
         """End the transaction at the next hop, if one is open there."""

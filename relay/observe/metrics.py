@@ -9,7 +9,8 @@ and `share` must be called every second. The rest is prometheus_client's own, fo
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from itertools import product
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -105,6 +106,8 @@ SEAL_RESULTS = ("sealed", "broken_chain", "failed")
 VERDICTS = ("clean", "suspicious", "spam", "malicious", "unscanned", "failed", "late", "skipped")
 RANGES_FAILURES = ("unreachable", "tls", "timeout", "limited", "status", "malformed", "refused", "state")
 NEXT_HOP_FAILURES = ("dns", "connect", "tls", "timeout", "hung_up", "protocol", "no_connection", "changed")
+NOTICE_KINDS = ("verified", "failed", "lapsing", "lapsed", "working", "unproven", "loop", "next_hop", "test")
+NOTICE_RESULTS = ("sent", "postponed", "dropped")
 
 SESSIONS = PlainCounter("sluice_sessions_total", "Connections accepted.")
 SESSIONS_OPEN = PlainGauge("sluice_sessions_open", "Connections open now.", multiprocess_mode="livesum")
@@ -168,30 +171,35 @@ DOMAINS = Gauge(
     "sluice_domains", "Domains to be proved, once for each region, by how far the proof is.", ["state"],
     multiprocess_mode="mostrecent",
 )  # fmt: skip
+NOTICES = PlainCounter(
+    "sluice_notices_total",
+    "Notices to escalation contacts and the webhook, by what became of them.",
+    ["kind", "result"],
+)
 RELOADS = Counter("sluice_reloads_total", "Reloads of the configuration.", ["result"])
 WORKER_RESTARTS = Counter("sluice_worker_restarts_total", "Workers that died and were started again.")
 READY = Gauge("sluice_ready", "1 when the worker is ready for mail.", multiprocess_mode="livemin")
 
 
+_CHILDREN: Mapping[Any, Iterable[str]] = {
+    REFUSED: REFUSALS,
+    MESSAGES: OUTCOMES,
+    STAGE_SECONDS: STAGES,
+    NEXT_HOP_FAILED: NEXT_HOP_FAILURES,
+    RANGES_FAILED: RANGES_FAILURES,
+    SEALS: SEAL_RESULTS,
+    PROOF_FAILURES: ("require", "log"),
+    DOMAINS: ("pending", "verified", "lapsing", "lapsed", "failed"),
+    RELOADS: ("ok", "failed"),
+}
+
+
 def _children() -> None:
-    for reason in REFUSALS:
-        REFUSED.labels(reason)
-    for outcome in OUTCOMES:
-        MESSAGES.labels(outcome)
-    for stage in STAGES:
-        STAGE_SECONDS.labels(stage)
-    for kind in NEXT_HOP_FAILURES:
-        NEXT_HOP_FAILED.labels(kind)
-    for kind in RANGES_FAILURES:
-        RANGES_FAILED.labels(kind)
-    for result in SEAL_RESULTS:
-        SEALS.labels(result)
-    for mode in ("require", "log"):
-        PROOF_FAILURES.labels(mode)
-    for state in ("pending", "verified", "lapsing", "lapsed", "failed"):
-        DOMAINS.labels(state)
-    for result in ("ok", "failed"):
-        RELOADS.labels(result)
+    for metric, values in _CHILDREN.items():
+        for value in values:
+            metric.labels(value)
+    for kind, result in product(NOTICE_KINDS, NOTICE_RESULTS):
+        NOTICES.labels(kind, result)
 
 
 _children()

@@ -5,13 +5,13 @@ from collections import deque
 from types import SimpleNamespace
 
 import pytest
-from doubles.nexthop import NextHop
+from doubles.nexthop import HANG_UP, NextHop
 
 from relay.delivery.delivery import Delivery
 from relay.delivery.options import Options
 from relay.dns import Resolver
 from relay.dressing import Dresser
-from relay.errors import Refused
+from relay.errors import NextHopFailed, Refused
 from relay.gate import LARGE, ROOM, Gate
 from relay.journey import Journey
 from relay.quarantine.folder import Folder
@@ -254,6 +254,20 @@ async def test_a_refused_recipient_does_not_bind_the_route(house):
         journey, _, _ = house(Saying(), hop)
         replies = await begin(journey, BOB, Recipient("check@acme.example"))
         assert [reply.code for reply in replies] == [550, 250]
+
+
+async def test_a_next_hop_that_cannot_be_asked_is_told_once_for_a_message(house):
+    async with NextHop(replies={"RCPT": HANG_UP}) as hop:
+        journey, rooms, records = house(Saying(), hop)
+        heard = []
+        rooms.hop_failed = lambda *what: heard.append(what)
+        for _ in range(2):
+            await journey.mail(SESSION, Envelope("ann@sender.example"))
+            for recipient in (BOB, Recipient("eve@acme.example")):
+                with pytest.raises(NextHopFailed):
+                    await journey.rcpt(recipient)
+        assert heard == [("acme", f"127.0.0.1:{hop.port}", "hung_up")] * 2
+        assert not records
 
 
 async def test_a_field_behind_a_bare_line_end_never_gets_through(house):
