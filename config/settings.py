@@ -5,6 +5,9 @@ Durations are seconds and sizes are bytes unless the name says otherwise. Unknow
 
 import ipaddress
 import re
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -28,6 +31,7 @@ Seconds = Annotated[float, Field(gt=0)]
 _LABEL = r"^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$"
 _HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
 Count = Annotated[int, Field(ge=1)]
+NoticeKind = Literal["verified", "failed", "lapsing", "lapsed", "working", "unproven", "loop", "next_hop"]
 
 
 class _Table(BaseModel):
@@ -269,6 +273,44 @@ class Onboarding(_Table):
     old one is not accepted any more."""
 
 
+def _mailbox(value: str) -> str:
+    """`value` if it is one address with or without a name, for a header field. Raises ValueError."""
+    (name, address), *others = getaddresses([value]) or [("", "")]
+    try:
+        if others or not value.isprintable() or "=?" in value or not re.fullmatch(r"[!-~]+@[A-Za-z0-9.-]+", address):
+            raise ValueError  # noqa: TRY301
+        Address(name, addr_spec=address)
+    except (ValueError, IndexError, MessageError):
+        raise ValueError('must be an address, or a name and an address: "Sluice <sluice@relay.example>"') from None
+    return value
+
+
+class Notices(_Table):
+    """[notices]: what tenants' escalation contacts are told; nothing without `sender` or `webhook`."""
+
+    sender: Annotated[str, Field(max_length=300), AfterValidator(_mailbox)] | None = None
+    """From of the mails: an address, or `Sluice <sluice@relay.example>`; no mail is sent without it. Their envelopes
+    have the null sender, so that none comes back."""
+    server: str | None = None
+    """SMTP server that takes the mails without a login, as "host" or "host:port". Without one they go to the tenant's
+    own next hop, and only to contacts in the tenant's own domains."""
+    tls: Literal["verify", "opportunistic", "off"] = "verify"
+    """As `delivery.tls`, for `server`."""
+    webhook: str | None = Field(None, pattern=r"^https?://[!-~]+$")
+    """URL that each notice is posted to as JSON; https unless it is on this machine."""
+    secret: Path | None = None
+    """File with what these requests are signed with, 16 characters at least; needed for `webhook`."""
+    kinds: list[NoticeKind] = ["verified", "failed", "lapsing", "lapsed", "working", "unproven", "loop", "next_hop"]
+    """What is told: a domain's proof was found, was not found in time, has gone, has been gone for too long; the first
+    message came with proof and was delivered; mail without proof; mail loops; a next hop that fails."""
+    repeat_hours: Seconds = 24.0
+    """Hours between two notices of the same; the next one tells how many messages it is about."""
+    look_seconds: Seconds = 60.0
+    """Seconds between two looks at what there is to tell."""
+    templates: Path | None = None
+    """Folder with texts in place of ours: KIND.txt."""
+
+
 class Quarantine(_Table):
     """[quarantine]: mail that is withheld."""
 
@@ -318,6 +360,7 @@ class Settings(_Table):
     environments: dict[Annotated[str, Field(pattern=_LABEL)], Environment] = {}
     """One table for each; `environments-example.toml` beside this file has some."""
     onboarding: Onboarding = Onboarding()
+    notices: Notices = Notices()
     quarantine: Quarantine = Quarantine()
     records: Records = Records()
     http: Http = Http()

@@ -96,7 +96,7 @@ class Tenant(Table):
     contacts: tuple[Address, ...] = Field((), max_length=20)
     """Escalation contacts: who is told when something has to be done."""
     notices: bool = True
-    """Whether the contacts are told at all."""
+    """Whether anything is told of the tenant: to its contacts by mail, to the operator's webhook."""
     scope: Scope = Scope()
     """Who is protected, where not whole domains are."""
     domain: tuple[Domain, ...] = Field((), max_length=5_000)
