@@ -62,6 +62,7 @@ FIXED: Mapping[str, tuple[str, ...]] = {
     "smtp": ("listen", "workers"),
     "records": ("url", "backlog"),
     "quarantine": ("folder",),
+    "notices": ("look_seconds",),
 }
 """Settings that are read at the start only, by table; all of a table where none is named."""
 

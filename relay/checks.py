@@ -20,6 +20,8 @@ from config.settings import Arc, Delivery, Settings, Smtp
 from relay import assembly, tls
 from relay.errors import ConfigurationError, StoreFailed
 from relay.headers.arc import read_key
+from relay.onboarding.notices.options import Options as NoticeOptions
+from relay.onboarding.notices.options import problems as notice_problems
 from relay.onboarding.tenancy import mistakes_of
 from relay.records import tenants as stored_tenants
 from relay.records.store import Store
@@ -189,6 +191,12 @@ def _key(document: Document, place: Key, file: Path) -> Finds:
         yield document.problem(place, f"{file} {error}")
 
 
+def _notices(document: Document, tables: Mapping[str, Any]) -> Finds:
+    if "notices" in tables:
+        for name, problem in notice_problems(NoticeOptions.of(tables["notices"], label="", lapse_days=0.0)):
+            yield document.problem(("notices", name), problem)
+
+
 def _engines(document: Document, tables: Mapping[str, Any]) -> Finds:
     if "engines" not in tables:
         return
@@ -272,5 +280,5 @@ def stored_documents(settings: Settings) -> list[dict[str, Any]]:
 
 
 _NO_TENANTS = Note("no tenants are stored, all mail is put off (451): see `sluice tenant apply`")
-STARTING: Sequence[Rule] = (_smtp, _delivery, _arc, _engines)
+STARTING: Sequence[Rule] = (_smtp, _delivery, _arc, _notices, _engines)
 RULES: Sequence[Rule] = (*STARTING, _deadlines, _onboarding, _expiry, _admission, _state, _tenants)

@@ -17,6 +17,7 @@ import structlog
 from config.settings import Settings
 from relay import assembly
 from relay.admin.server import start as start_http
+from relay.assembly_notices import Herald
 from relay.checks import required
 from relay.intake.listener import Listener
 from relay.journey import Journey
@@ -30,6 +31,7 @@ from relay.onboarding.verifying import announce
 from relay.quarantine.folder import Folder
 from relay.records import queries, tenants
 from relay.records.history import History
+from relay.records.model import Record
 from relay.records.store import Store
 from relay.records.writer import Writer
 from relay.rooms import Rooms
@@ -84,11 +86,13 @@ class Worker:
         await asyncio.to_thread(self._store.migrate)
         self._writer = Writer(self._store, settings.records.backlog)
         self._history = History(self._store, SystemClock())
+        self._herald = Herald(self._store)
         self._folder = Folder(settings.quarantine_folder)
         self._revision, self._rooms = await self._build(settings)
         self._notebook = Notebook(settings.node.state)
         self._keeper = Keeper(self._notebook, SystemClock())
         self._memory = self._notebook.read()
+        await self._herald.follow(self._herald.prepared(settings))
         self._listener = Listener(
             assembly.intake_options(settings),
             assembly.admission(settings, self._memory),
@@ -98,7 +102,13 @@ class Worker:
 
     async def _build(self, settings: Settings) -> tuple[int, Rooms]:
         revision, directory = await asyncio.to_thread(assembly.directory, self._store)
-        return revision, assembly.rooms(settings, directory, self._folder, self._writer.put, self._history)
+        rooms = assembly.rooms(settings, directory, self._folder, self._record, self._history)
+        rooms.hop_failed = self._herald.sightings.hop_failed
+        return revision, rooms
+
+    def _record(self, record: Record) -> None:
+        self._writer.put(record)
+        self._herald.sightings.saw(record)
 
     def _signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -121,7 +131,9 @@ class Worker:
         self._spawn(self._every(HEALTH_EVERY, self._look))
         self._spawn(self._every(TENANTS_EVERY, self._refresh_tenants))
         self._spawn(self._every(RANGES_EVERY, self._refresh_ranges))
+        self._spawn(self._every(self._settings.notices.look_seconds, self._herald.remember))
         if self._number <= 1:
+            self._spawn(self._every(self._settings.notices.look_seconds, self._herald.look))
             self._spawn(self._every(TIDY_EVERY, self._tidy))
             self._spawn(self._every(ROTATIONS_EVERY, self._end_rotations))
             self._spawn(self._every(PROOFS_EVERY, self._prove_domains))
@@ -226,6 +238,7 @@ class Worker:
             memory = await asyncio.to_thread(self._notebook.read)
             admission, intake = assembly.admission(settings, memory), assembly.intake_options(settings)
             revision, rooms = await self._build(settings)
+            teller = self._herald.prepared(settings)
         except Exception as error:  # noqa: BLE001 - a reload must never end the service
             metrics.RELOADS.labels("failed").inc()
             self.health.set("reload", "the last reload failed, the old configuration stays")
@@ -235,6 +248,7 @@ class Worker:
         self._retired.append(self._rooms)
         self._revision, self._rooms, self._settings, self._certificates = revision, rooms, settings, certificates
         self._memory = memory
+        self._spawn(self._herald.follow(teller))
         self._listener.reconfigure(intake, admission)
         metrics.RELOADS.labels("ok").inc()
         self.health.set("reload", None)
@@ -249,6 +263,7 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._herald.close()
         for rooms in (self._rooms, *self._retired):
             await assembly.close(rooms)
         metrics.share()

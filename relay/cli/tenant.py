@@ -130,6 +130,32 @@ def _hand_out(handout: "Handout") -> None:
         typer.echo(f"note: {output.clean(note)}", err=True)
 
 
+@app.command()
+def notices(
+    name: TenantName,
+    config: Config,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test notice now, by every way, and tell how it went.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what a tenant was told, and how many messages have been counted since; or test the ways to it."""
+    from relay import control  # noqa: PLC0415
+
+    rows = control.tenant_notice_test(config, name) if test else control.tenant_notices(config, name)
+    columns = ["way", "kind", "subject", "sent", "held"]
+    if json:
+        output.print_json(rows)
+    elif test:
+        typer.echo("\n".join(output.clean(f"{row['way']}: {row['result']}: {row['detail']}") for row in rows))
+    elif rows:
+        output.print_table(columns, [[row[column] for column in columns] for row in rows])
+    else:
+        typer.echo("nothing was told yet")
+    if test and any(row["result"] != "sent" for row in rows):
+        raise typer.Exit(1)
+
+
 def _print(shown: dict[str, Any], *, as_json: bool) -> None:
     """One tenant; a line for each value that it has, under the name by which it is set, and for each domain."""
     if as_json:

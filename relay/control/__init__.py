@@ -20,6 +20,7 @@ from relay.control.mail import (
     scan_show,
     scans_list,
 )
+from relay.control.notices import tenant_notice_test, tenant_notices
 from relay.control.ranges import ranges_show, ranges_update
 from relay.control.tenants import (
     Changes,
@@ -67,6 +68,8 @@ __all__ = [
     "tenant_apply",
     "tenant_guide",
     "tenant_list",
+    "tenant_notice_test",
+    "tenant_notices",
     "tenant_remove",
     "tenant_rotate",
     "tenant_rotate_end",

@@ -250,3 +250,35 @@ def test_the_example_of_environments_is_right(checked):
         "environments.eu.smart_hosts: unknown key; did you mean smart_host?",
         "environments.eu.egress[0]: must be an IPv4 address, for example 192.0.2.1",
     ]
+
+
+def test_notices_are_looked_at_with_their_files(checked, tmp_path):
+    (tmp_path / "secret").write_text("too short")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "loop.txt").write_text("Subject: $tenant\n\n$loop_value\n")
+    table = (
+        '[notices]\nserver = "a b"\nwebhook = "https://a.example/"\nsecret = "secret"\ntemplates = "texts"\n'
+        "[engines.testpatterns]\n"
+    )
+    status, lines = checked(PLAIN + table)
+    assert status == 1
+    assert [line.partition(": ")[2].partition(":")[0] for line in lines[:3]] == [
+        "notices.server",
+        "notices.secret",
+        "notices.templates",
+    ]
+    assert lines[1].endswith("secret has less than 16 characters")
+    assert "loop.txt: knows no $loop_value" in lines[2]
+    (tmp_path / "secret").write_text("sixteen letters.")
+    right = '[notices]\nsender = "Sluice <a@b.example>"\nwebhook = "https://a.example/"\nsecret = "secret"\n'
+    assert checked(f"{PLAIN}{right}[engines.testpatterns]\n")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "sender",
+    ["x", "A <a@b>, c@d.example", "a@b.example\\r\\nX: y", "=?utf-8?q?=0D=0AX:?= <a@b.example>", "ü@b.example"],
+)
+def test_a_sender_is_one_address(checked, sender):
+    status, lines = checked(f'{PLAIN}[notices]\nsender = "{sender}"\n')
+    assert status == 1
+    assert "notices.sender: must be an address, or a name and an address" in lines[0]
