@@ -31,11 +31,11 @@ from relay.intake.admission import Admission
 from relay.intake.microsoft import Published, read_ranges, shipped, shipped_list
 from relay.intake.options import IntakeOptions
 from relay.observe import metrics
+from relay.onboarding.domains.verification import Limits as ProofLimits
+from relay.onboarding.domains.verifying import Tell, Verifier
 from relay.onboarding.environment import Environment
 from relay.onboarding.ranges.notebook import Memory
 from relay.onboarding.ranges.refresh import Standing, standing
-from relay.onboarding.verification import Limits as ProofLimits
-from relay.onboarding.verifying import Tell, Verifier
 from relay.quarantine.folder import Folder
 from relay.records import tenants, verifications
 from relay.records.model import Record

@@ -25,9 +25,9 @@ from relay.observe import logs, metrics
 from relay.observe.health import Health
 from relay.observe.lag import watch as watch_lag
 from relay.onboarding import rotation
+from relay.onboarding.domains.verifying import announce
 from relay.onboarding.ranges.keeper import Keeper
 from relay.onboarding.ranges.notebook import Notebook
-from relay.onboarding.verifying import announce
 from relay.quarantine.folder import Folder
 from relay.records import queries, tenants
 from relay.records.history import History

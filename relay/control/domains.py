@@ -13,10 +13,10 @@ from relay.control import tenants
 from relay.control.common import Plain, Unusable, opened
 from relay.dns import Resolver
 from relay.errors import NotFound
-from relay.onboarding import findsmtp
-from relay.onboarding.findsmtp import Found
-from relay.onboarding.mailhosts import Ours
-from relay.onboarding.verifying import Checked
+from relay.onboarding.domains import findsmtp
+from relay.onboarding.domains.findsmtp import Found
+from relay.onboarding.domains.mailhosts import Ours
+from relay.onboarding.domains.verifying import Checked
 from relay.records import verifications
 from relay.tenants.names import a_label
 

@@ -8,9 +8,10 @@ from config.load import load
 from config.settings import Settings
 from relay import assembly
 from relay.control.common import Unusable, opened
-from relay.onboarding import guide, script, steps, tenancy
+from relay.onboarding import tenancy
 from relay.onboarding.environment import Environment
-from relay.onboarding.plan import Plan, Variant
+from relay.onboarding.exchange import guide, script, steps
+from relay.onboarding.exchange.plan import Plan, Variant
 from relay.records import tenants, verifications
 from relay.records.verifications import PROVEN, Row
 from relay.tenants.model import Tenant

@@ -3,9 +3,9 @@
 from doubles.exchange import Exchange
 from doubles.powershell import Machine, parse
 
-from relay.onboarding import script, steps
 from relay.onboarding.environment import Environment
-from relay.onboarding.plan import Variant
+from relay.onboarding.exchange import script, steps
+from relay.onboarding.exchange.plan import Variant
 from relay.tenants.model import Tenant
 
 OLD = "k7Jq2mV9xT4bR8nL5wZ3cY6hAb12Cd34"

@@ -7,9 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.dns import Answer, Resolver, Said
-from relay.onboarding.findsmtp import MAX_HOSTS, Found, find, judge_host, judged, without_mx
-from relay.onboarding.mailhosts import CLOUDS, GATEWAYS, MAILBOXES, Kind, MailHost, Ours, by_name, with_addresses
-from relay.onboarding.outcomes import TEXTS, Outcome
+from relay.onboarding.domains.findsmtp import MAX_HOSTS, Found, find, judge_host, judged, without_mx
+from relay.onboarding.domains.mailhosts import (
+    CLOUDS,
+    GATEWAYS,
+    MAILBOXES,
+    Kind,
+    MailHost,
+    Ours,
+    by_name,
+    with_addresses,
+)
+from relay.onboarding.domains.outcomes import TEXTS, Outcome
 from relay.tenants.hops import WRONG_HOSTS
 
 PUBLIC, ELSEWHERE, OWN = "52.101.8.1", "20.30.40.50", "99.80.189.20"

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from onboarding.exchange_kit import NEW, OLD, plan
 
 from relay.errors import Unusable
-from relay.onboarding import guide
-from relay.onboarding.plan import Form, Kind, Variant
-from relay.onboarding.portals import LABELS, PORTALS, WORDS
+from relay.onboarding.exchange import guide
+from relay.onboarding.exchange.plan import Form, Kind, Variant
+from relay.onboarding.exchange.portals import LABELS, PORTALS, WORDS
 
 EVERYBODY = {}
 SOME = {"groups": ["staff@acme.example"], "users": ["boss@acme.example"]}

@@ -6,9 +6,9 @@ import pytest
 from onboarding.exchange_kit import EU, NEW, OLD, plan, tenant
 
 from relay.errors import Unusable
-from relay.onboarding import limits, steps
 from relay.onboarding.environment import Environment
-from relay.onboarding.plan import Form, Kind, Variant
+from relay.onboarding.exchange import limits, steps
+from relay.onboarding.exchange.plan import Form, Kind, Variant
 
 BARE = Environment(
     "bare", ("192.0.2.1", "192.0.2.9", "198.51.100.7"), (), "in.example", "", "v@in.example", "", "w", ""

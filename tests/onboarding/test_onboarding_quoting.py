@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from onboarding.exchange_kit import OLD, plan
 
 from relay.errors import Unusable
-from relay.onboarding import script
-from relay.onboarding.plan import Form, Variant
+from relay.onboarding.exchange import script
+from relay.onboarding.exchange.plan import Form, Variant
 
 HOSTILE = [
     "it's",

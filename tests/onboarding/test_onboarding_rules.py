@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onboarding.exchange_kit import EU, OLD, Exchange, run
 
-from relay.onboarding import rules
-from relay.onboarding.rules import LOOP, OUTBOUND, REPORT, SPAM
+from relay.onboarding.exchange import rules
+from relay.onboarding.exchange.rules import LOOP, OUTBOUND, REPORT, SPAM
 
 OURS = EU.egress[0]
 MEGABYTE = 1024**2

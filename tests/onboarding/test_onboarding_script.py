@@ -8,7 +8,7 @@ from doubles.exchange import TENANT
 from doubles.powershell_values import Strange, Thrown
 from onboarding.exchange_kit import NEW, OLD, Exchange, details, parse, results, run, written
 
-from relay.onboarding.rules import LOOP, OUTBOUND
+from relay.onboarding.exchange.rules import LOOP, OUTBOUND
 
 INBOUND = "Disable IP Throttling on Sluice Connector"
 ORDER = [

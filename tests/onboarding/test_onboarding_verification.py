@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relay.dns import Said
 from relay.dns.authority import Hearing, Told
-from relay.onboarding.verification import (
+from relay.onboarding.domains.verification import (
     LONGEST_PROBLEM,
     NEXT,
     PENDING_EVERY,

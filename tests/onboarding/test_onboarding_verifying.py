@@ -13,8 +13,8 @@ from doubles.real_named import put_txt
 from relay.dns import Resolver, Said
 from relay.dns.authority import Authority, Hearing, Told
 from relay.observe import metrics
-from relay.onboarding.verification import STATES, Limits
-from relay.onboarding.verifying import Event, Verifier, announce
+from relay.onboarding.domains.verification import STATES, Limits
+from relay.onboarding.domains.verifying import Event, Verifier, announce
 from relay.records import tenants, verifications
 from relay.records.store import Store
 from relay.records.verifications import Row

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from relay.dns import Resolver
 from relay.onboarding.doctor.result import Result, Topic, listed
+from relay.onboarding.domains.findsmtp import Found, find
+from relay.onboarding.domains.mailhosts import Ours
+from relay.onboarding.domains.outcomes import Outcome
 from relay.onboarding.environment import Environment
-from relay.onboarding.findsmtp import Found, find
-from relay.onboarding.mailhosts import Ours
-from relay.onboarding.outcomes import Outcome
 from relay.records.verifications import PROVEN, Row
 from relay.tenants.model import Domain, Tenant
 

@@ -17,7 +17,7 @@ from relay.delivery.failure import HopError
 from relay.delivery.opening import Opener
 from relay.onboarding.doctor.clock import Clocks
 from relay.onboarding.doctor.result import Result, Topic, listed
-from relay.onboarding.mailhosts import Ours
+from relay.onboarding.domains.mailhosts import Ours
 from relay.tenants.hops import NextHop
 
 MOST = 5

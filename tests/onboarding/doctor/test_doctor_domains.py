@@ -6,8 +6,8 @@ from doubles.real_named import real_named
 from relay.dns import Resolver
 from relay.onboarding.doctor import domains as subject
 from relay.onboarding.doctor.environments import places, validated
+from relay.onboarding.domains.mailhosts import NOBODY, Ours
 from relay.onboarding.environment import Environment
-from relay.onboarding.mailhosts import NOBODY, Ours
 from relay.records.verifications import Row
 from relay.tenants.model import Tenant
 

@@ -19,7 +19,7 @@ from relay.onboarding.doctor import hops as subject
 from relay.onboarding.doctor.clock import Clocks
 from relay.onboarding.doctor.hops import Seen
 from relay.onboarding.doctor.result import Topic
-from relay.onboarding.mailhosts import NOBODY, Ours
+from relay.onboarding.domains.mailhosts import NOBODY, Ours
 from relay.tenants.hops import NextHop as Where
 
 HOST = "acme-example.mail.example"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable
 
 from relay.errors import Unusable
-from relay.onboarding.plan import Form, Kind, Plan, Property, Step, Variant
-from relay.onboarding.portals import LABELS, PORTALS, WORDS
+from relay.onboarding.exchange.plan import Form, Kind, Plan, Property, Step, Variant
+from relay.onboarding.exchange.portals import LABELS, PORTALS, WORDS
 
 
 def guide(plan: Plan) -> str:

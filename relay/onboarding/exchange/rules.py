@@ -28,7 +28,7 @@ https://learn.microsoft.com/exchange/security-and-compliance/mail-flow-rules/con
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from relay.onboarding.plan import Form, Kind, Property, Step, Variant, flag, nothing, several, text
+from relay.onboarding.exchange.plan import Form, Kind, Property, Step, Variant, flag, nothing, several, text
 
 OUTBOUND = "Sluice Scanning"
 LOOP = "X-PERCEPTION-POINT-CUSTOM"

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from relay.onboarding.plan import Form, Kind, Plan, Step
+from relay.onboarding.exchange.plan import Form, Kind, Plan, Step
 from relay.tenants.model import Tenant
 
 LONGEST_NAME = 64

@@ -7,8 +7,17 @@ from itertools import chain
 from typing import Final
 
 from relay.dns import Answer, Resolver, Said
-from relay.onboarding.mailhosts import NOBODY, Kind, MailHost, Ours, address, by_name, needs_addresses, with_addresses
-from relay.onboarding.outcomes import TEXTS, Outcome
+from relay.onboarding.domains.mailhosts import (
+    NOBODY,
+    Kind,
+    MailHost,
+    Ours,
+    address,
+    by_name,
+    needs_addresses,
+    with_addresses,
+)
+from relay.onboarding.domains.outcomes import TEXTS, Outcome
 from relay.tenants.hops import WRONG_HOSTS, NextHop
 from relay.tenants.names import a_label
 

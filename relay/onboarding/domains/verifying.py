@@ -10,7 +10,7 @@ import structlog
 
 from relay.dns.authority import Authority, Hearing
 from relay.observe import metrics
-from relay.onboarding.verification import STATES, Limits, Look, Seen, due, looked, step
+from relay.onboarding.domains.verification import STATES, Limits, Look, Seen, due, looked, step
 from relay.records import verifications
 from relay.records.store import Store
 from relay.records.verifications import Row

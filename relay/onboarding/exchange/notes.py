@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from relay.onboarding.environment import Environment
-from relay.onboarding.plan import Variant
+from relay.onboarding.exchange.plan import Variant
 from relay.tenants.model import Tenant
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 
 from relay.errors import Unusable
-from relay.onboarding.plan import Form, Kind, Plan, Property, Step
+from relay.onboarding.exchange.plan import Form, Kind, Plan, Property, Step
 
 _PARTS = ("values", "objects", "entries", "ways", "run")
 _READS: Mapping[str, tuple[Mapping[str, object], ...]] = {
@@ -34,7 +34,7 @@ def script(hardened: Plan, article: Plan) -> str:
 
 
 def _part(name: str) -> str:
-    return resources.files("relay.onboarding").joinpath(f"exchange/{name}.ps1").read_text(encoding="ascii")
+    return resources.files("relay.onboarding.exchange").joinpath(f"engine/{name}.ps1").read_text(encoding="ascii")
 
 
 def _plan(hardened: Plan, article: Plan) -> str:

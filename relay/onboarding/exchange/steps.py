@@ -7,9 +7,9 @@ properties: https://learn.microsoft.com/powershell/module/exchangepowershell/
 from collections.abc import Iterable, Sequence
 
 from relay.errors import Unusable
-from relay.onboarding import limits, notes, rules
 from relay.onboarding.environment import Environment
-from relay.onboarding.plan import Kind, Plan, Step, Variant, flag, several, text
+from relay.onboarding.exchange import limits, notes, rules
+from relay.onboarding.exchange.plan import Kind, Plan, Step, Variant, flag, several, text
 from relay.tenants.model import Tenant
 
 OUTBOUND = rules.OUTBOUND

@@ -1,0 +1,1 @@
+"""A tenant's domains: where their mail goes, and the DNS records that prove whose they are."""
