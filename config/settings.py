@@ -3,45 +3,21 @@
 Durations are seconds and sizes are bytes unless the name says otherwise. Unknown keys are mistakes.
 """
 
-import ipaddress
 import re
-from email.errors import MessageError
-from email.headerregistry import Address
-from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _endpoint(value: str) -> str:
-    """`value` if it reads HOST:PORT or [IPv6]:PORT. Raises ValueError."""
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT, for example 127.0.0.1:2525")
-    ipaddress.ip_address(host.strip("[]"))
-    return value
+from config.onboarding import Environment, Notices, Onboarding
+from config.table import HOST, LABEL, Count, Endpoint, Network, Seconds, Table
 
 
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Seconds = Annotated[float, Field(gt=0)]
-_LABEL = r"^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$"
-_HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
-Count = Annotated[int, Field(ge=1)]
-NoticeKind = Literal["verified", "failed", "lapsing", "lapsed", "working", "unproven", "loop", "next_hop"]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-
-class Node(_Table):
+class Node(Table):
     """[node]: who this node is."""
 
-    name: str = Field(pattern=_HOST, max_length=253)
+    name: str = Field(pattern=HOST, max_length=253)
     """Host name of this node: HELO name, Received field, trace. Must resolve to the node's egress address."""
     state: Path
     """Folder for the database, the quarantine and the temporary files; must be writable."""
@@ -49,7 +25,7 @@ class Node(_Table):
     """Seconds that running transactions get to finish after SIGTERM."""
 
 
-class Smtp(_Table):
+class Smtp(Table):
     """[smtp]: how mail comes in."""
 
     listen: list[Endpoint] = Field(default=["127.0.0.1:2525"], min_length=1)
@@ -109,7 +85,7 @@ def _web_service(value: str) -> str:
     return value
 
 
-class Admission(_Table):
+class Admission(Table):
     """[admission]: who may talk to us."""
 
     microsoft: bool = True
@@ -129,7 +105,7 @@ class Admission(_Table):
     """Mailboxes for Exchange's connector validation: their mail is accepted and thrown away."""
 
 
-class Delivery(_Table):
+class Delivery(Table):
     """[delivery]: how mail goes on to the next hop."""
 
     tls: Literal["verify", "opportunistic", "off"] = "verify"
@@ -162,7 +138,7 @@ class Delivery(_Table):
     """Seconds that a transaction waits for a free connection before 451."""
 
 
-class Judging(_Table):
+class Judging(Table):
     """[judging]: limits for all engines together."""
 
     deadline: Seconds = 20.0
@@ -182,7 +158,7 @@ class Judging(_Table):
     engines that are slower than the others are tried in vain."""
 
 
-class Dns(_Table):
+class Dns(Table):
     """[dns]: the resolver."""
 
     servers: list[Endpoint] = []
@@ -206,16 +182,16 @@ def _signed(names: list[str]) -> list[str]:
     return names
 
 
-class Arc(_Table):
+class Arc(Table):
     """[arc]: an ARC set on all mail that is handed over (RFC 8617); none is written without this table."""
 
-    domain: str = Field(pattern=_HOST, max_length=253)
+    domain: str = Field(pattern=HOST, max_length=253)
     """Who seals: d= of our set. A tenant that names it with Set-ArcConfig -ArcTrustedSealers believes what we found."""
-    selector: str = Field(pattern=_HOST, max_length=253)
+    selector: str = Field(pattern=HOST, max_length=253)
     """Which key: its public half is a TXT record at SELECTOR._domainkey.DOMAIN, as for DKIM."""
     private_key: Path
     """PEM file of the RSA key, 2048 to 4096 bits, without a password; read again on SIGHUP."""
-    authserv_id: str | None = Field(None, pattern=_HOST, max_length=253)
+    authserv_id: str | None = Field(None, pattern=HOST, max_length=253)
     """Our name in Authentication-Results; fields that arrive under it are taken off. `node.name` when not given."""
     signed: Annotated[list[str], AfterValidator(_signed)] = [
         "From", "Sender", "Reply-To", "Subject", "Date", "Message-ID", "To", "Cc", "MIME-Version", "Content-Type",
@@ -229,89 +205,7 @@ class Arc(_Table):
     """Seconds for one message's seal, most of them for DNS; then it goes unsealed."""
 
 
-class Environment(_Table):
-    """[environments.NAME]: a set of nodes that tenants are sent to, as scripts, guides and checks tell of it."""
-
-    egress: list[ipaddress.IPv4Address] = Field(min_length=1, max_length=100)
-    """Addresses from which its nodes hand mail back; Exchange Online takes IPv4 here only."""
-    secondary_egress: list[ipaddress.IPv4Address] = Field([], max_length=100)
-    """Those of the second region, which a tenant allows as well when it has multi-region."""
-    smart_host: str = Field(pattern=_HOST, max_length=253)
-    """Where a tenant's outbound connector sends mail; the nodes' certificate must have this name."""
-    smart_host_multi_region: str | None = Field(None, pattern=_HOST, max_length=253)
-    """The same for tenants with multi-region, a name that leads to both regions; `smart_host` when not given."""
-    validation_address: str = Field(pattern=r"^[^@\s<>,;\"]{1,64}@[A-Za-z0-9.-]{1,253}$")
-    """Mailbox for Exchange's validation of the connector; belongs into `admission.validation_addresses` too."""
-    ptr_domain: str | None = Field(None, pattern=_HOST, max_length=253)
-    """Domain that the names of all its addresses (PTR) end with. Without it tenants can only allow addresses, and those
-    by networks of 256."""
-    region: str = Field("primary", pattern=_LABEL)
-    """What the region is called, in the proof of domains and in what people are told."""
-    secondary_region: str | None = Field(None, pattern=_LABEL)
-    """What the second region is called; needed for multi-region."""
-
-
-class Onboarding(_Table):
-    """[onboarding]: how tenants come to be protected."""
-
-    txt_label: str = Field("_sluice", pattern=_LABEL)
-    """A domain is proved by a TXT record at LABEL.DOMAIN."""
-    verify_hours: Seconds = 72.0
-    """Hours that a new domain has for its record; then its proof has failed. It is looked for all the same."""
-    recheck_hours: Seconds = 24.0
-    """Hours between two looks at the record of a proved domain; a new one is looked at every five minutes."""
-    lapse_days: Seconds = 7.0
-    """Days from a look that finds the record gone until the domain is protected no more; meanwhile it is warned of."""
-    name_servers: list[Endpoint] = []
-    """Resolvers that are asked for the records, in place of the name servers of each domain, where these cannot be
-    reached from here."""
-    private_addresses: bool = False
-    """Ask the name servers of domains at private addresses too, and take next hops at such addresses for right: in
-    laboratories, and where domains have other records inside."""
-    old_value_days: Seconds = 3.0
-    """Days without a message that carries an old loop value, and with messages that carry the new one, after which the
-    old one is not accepted any more."""
-
-
-def _mailbox(value: str) -> str:
-    """`value` if it is one address with or without a name, for a header field. Raises ValueError."""
-    (name, address), *others = getaddresses([value]) or [("", "")]
-    try:
-        if others or not value.isprintable() or "=?" in value or not re.fullmatch(r"[!-~]+@[A-Za-z0-9.-]+", address):
-            raise ValueError  # noqa: TRY301
-        Address(name, addr_spec=address)
-    except (ValueError, IndexError, MessageError):
-        raise ValueError('must be an address, or a name and an address: "Sluice <sluice@relay.example>"') from None
-    return value
-
-
-class Notices(_Table):
-    """[notices]: what tenants' escalation contacts are told; nothing without `sender` or `webhook`."""
-
-    sender: Annotated[str, Field(max_length=300), AfterValidator(_mailbox)] | None = None
-    """From of the mails: an address, or `Sluice <sluice@relay.example>`; no mail is sent without it. Their envelopes
-    have the null sender, so that none comes back."""
-    server: str | None = None
-    """SMTP server that takes the mails without a login, as "host" or "host:port". Without one they go to the tenant's
-    own next hop, and only to contacts in the tenant's own domains."""
-    tls: Literal["verify", "opportunistic", "off"] = "verify"
-    """As `delivery.tls`, for `server`."""
-    webhook: str | None = Field(None, pattern=r"^https?://[!-~]+$")
-    """URL that each notice is posted to as JSON; https unless it is on this machine."""
-    secret: Path | None = None
-    """File with what these requests are signed with, 16 characters at least; needed for `webhook`."""
-    kinds: list[NoticeKind] = ["verified", "failed", "lapsing", "lapsed", "working", "unproven", "loop", "next_hop"]
-    """What is told: a domain's proof was found, was not found in time, has gone, has been gone for too long; the first
-    message came with proof and was delivered; mail without proof; mail loops; a next hop that fails."""
-    repeat_hours: Seconds = 24.0
-    """Hours between two notices of the same; the next one tells how many messages it is about."""
-    look_seconds: Seconds = 60.0
-    """Seconds between two looks at what there is to tell."""
-    templates: Path | None = None
-    """Folder with texts in place of ours: KIND.txt."""
-
-
-class Quarantine(_Table):
+class Quarantine(Table):
     """[quarantine]: mail that is withheld."""
 
     folder: Path | None = None
@@ -320,7 +214,7 @@ class Quarantine(_Table):
     """Days until an entry is deleted."""
 
 
-class Records(_Table):
+class Records(Table):
     """[records]: what is remembered of each message."""
 
     url: str | None = None
@@ -331,14 +225,14 @@ class Records(_Table):
     """Records that may wait for the database; what is more goes to the log whole."""
 
 
-class Http(_Table):
+class Http(Table):
     """[http]: metrics, health."""
 
     listen: Endpoint = "127.0.0.1:8025"
     """Address and port of the HTTP server; port 0 takes a free one and tells it in the log."""
 
 
-class Log(_Table):
+class Log(Table):
     """[log]: what is told, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -347,7 +241,7 @@ class Log(_Table):
     """json for machines, text for people."""
 
 
-class Settings(_Table):
+class Settings(Table):
     """The whole configuration file."""
 
     node: Node
@@ -357,7 +251,7 @@ class Settings(_Table):
     judging: Judging = Judging()
     dns: Dns = Dns()
     arc: Arc | None = None
-    environments: dict[Annotated[str, Field(pattern=_LABEL)], Environment] = {}
+    environments: dict[Annotated[str, Field(pattern=LABEL)], Environment] = {}
     """One table for each; `environments-example.toml` beside this file has some."""
     onboarding: Onboarding = Onboarding()
     notices: Notices = Notices()

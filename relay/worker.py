@@ -17,7 +17,7 @@ import structlog
 from config.settings import Settings
 from relay import assembly
 from relay.admin.server import start as start_http
-from relay.assembly_notices import Herald
+from relay.assembly.notices import Herald
 from relay.checks import required
 from relay.intake.listener import Listener
 from relay.journey import Journey

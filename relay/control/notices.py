@@ -36,7 +36,7 @@ def tenant_notice_test(config: Path, name: str) -> list[Plain]:
 
     Raises ConfigProblems, ConfigurationError, NotFound, Unusable when there is no way at all, StoreFailed.
     """
-    from relay import assembly_notices  # noqa: PLC0415 - the whole relay, and few commands need it
+    from relay.assembly import notices as assembly_notices  # noqa: PLC0415 - the whole relay, and few commands need it
 
     settings = load(config)
     with opened(settings) as store:

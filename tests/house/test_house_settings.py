@@ -12,7 +12,7 @@ from verdicts.contract import EngineOptions
 
 CLASSES = {
     node.name: node
-    for file in ("verdicts/contract.py", "config/settings.py")
+    for file in ("verdicts/contract.py", "config/settings.py", "config/onboarding.py")
     for node in ast.parse((ROOT / file).read_text()).body
     if isinstance(node, ast.ClassDef)
 }

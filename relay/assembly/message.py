@@ -1,6 +1,5 @@
-"""Builds every object from Settings, and introduces the rooms to each other."""
+"""What a message passes, from Settings: the intake's options, the rooms, and the way out of the quarantine."""
 
-import math
 import os
 import secrets
 import tempfile
@@ -13,29 +12,20 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import BaseModel
 
-from config.settings import Environment as EnvironmentTable
 from config.settings import Settings
 from relay import release as releasing
 from relay.account import count_verdict, tell_breaker
 from relay.delivery.delivery import Delivery
 from relay.delivery.options import Options as DeliveryOptions
 from relay.dns import Resolver
-from relay.dns.authority import Authority
 from relay.dressing import Dresser
 from relay.errors import ConfigurationError
 from relay.evidence import Plain
 from relay.examine import Letter, Limits, examine
 from relay.gate import Gate
 from relay.headers.arc import Signer, read_key
-from relay.intake.admission import Admission
-from relay.intake.microsoft import Published, read_ranges, shipped, shipped_list
 from relay.intake.options import IntakeOptions
 from relay.observe import metrics
-from relay.onboarding.domains.verification import Limits as ProofLimits
-from relay.onboarding.domains.verifying import Tell, Verifier
-from relay.onboarding.environment import Environment
-from relay.onboarding.ranges.notebook import Memory
-from relay.onboarding.ranges.refresh import Standing, standing
 from relay.quarantine.folder import Folder
 from relay.records import tenants, verifications
 from relay.records.model import Record
@@ -116,34 +106,6 @@ def share(settings: Settings, limit: int) -> int:
     return -(-limit // settings.smtp.workers)
 
 
-def admission(settings: Settings, memory: Memory) -> Admission:
-    """Microsoft's ranges of the chosen clouds, as they are shipped or remembered, and the operator's networks."""
-    networks = [(network, "operator") for network in settings.admission.networks]
-    if settings.admission.microsoft:
-        ranges = read_ranges(shipped(), settings.admission.clouds, memory.fetched())
-        networks += ranges.networks
-        metrics.RANGES_TIMESTAMP.set(ranges.timestamp)
-    _tell_of_ranges(memory, standings(settings, memory) if settings.admission.microsoft else {})
-    return Admission(networks)
-
-
-def _tell_of_ranges(memory: Memory, clouds: Mapping[str, Standing]) -> None:
-    if memory.problem and clouds:
-        log.warning("Microsoft's ranges that were fetched cannot be read, older ones count", problem=memory.problem)
-    metrics.RANGES_CHECKED.set(min((memory.cloud(name).checked for name in clouds), default=math.nan))
-    metrics.RANGES_HELD.set(sum(one.waiting is not None for one in clouds.values()))
-
-
-def shipped_lists(settings: Settings) -> dict[str, Published]:
-    """Microsoft's lists for the chosen clouds as they are shipped, by cloud."""
-    return {name: shipped_list(name).published for name in settings.admission.clouds}
-
-
-def standings(settings: Settings, memory: Memory) -> dict[str, Standing]:
-    """What counts for each of the chosen clouds, and what waits for an operator's yes."""
-    return {name: standing(ours, memory.cloud(name)) for name, ours in shipped_lists(settings).items()}
-
-
 def reloaded(running: Settings, wanted: Settings) -> Settings:
     """`wanted`, but for what only a restart can change: that stays as it is in `running`, and the log says so."""
     kept = wanted
@@ -165,34 +127,6 @@ def directory(store: Store) -> tuple[int, Directory]:
         return revision, Directory(map(Tenant.model_validate, documents), proven)
     except ValueError as error:
         raise ConfigurationError([f"stored tenants: {error}"]) from error
-
-
-def environments(tables: Mapping[str, EnvironmentTable]) -> dict[str, Environment]:
-    """The operator's environments, by name."""
-    return {name: _environment(name, table) for name, table in tables.items()}
-
-
-def _environment(name: str, table: EnvironmentTable) -> Environment:
-    return Environment(
-        name=name,
-        egress=tuple(map(str, table.egress)),
-        secondary_egress=tuple(map(str, table.secondary_egress)),
-        smart_host=table.smart_host,
-        smart_host_multi_region=table.smart_host_multi_region or "",
-        validation_address=table.validation_address,
-        ptr_domain=table.ptr_domain or "",
-        region=table.region,
-        secondary_region=table.secondary_region or "",
-    )
-
-
-def verifier(settings: Settings, store: Store, now: Callable[[], float], tell: Iterable[Tell] = ()) -> Verifier:
-    """Who looks whether domains have their records; `tell` hear of what changed."""
-    chosen = settings.onboarding
-    resolver = Resolver(settings.dns.servers, settings.dns.timeout)
-    authority = Authority(resolver, servers=chosen.name_servers, private=chosen.private_addresses)
-    limits = ProofLimits(chosen.verify_hours * 3_600, chosen.lapse_days * 86_400, chosen.recheck_hours * 3_600)
-    return Verifier(store, authority, chosen.txt_label, limits, now, tell)
 
 
 def rooms(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from config.settings import Settings
-from relay import assembly
+from relay.assembly import message
 from relay.delivery.delivery import Delivery
 from relay.dns import Resolver
 from relay.errors import StoreFailed
@@ -34,7 +34,7 @@ def teller(settings: Settings, store: Store, sightings: Sightings) -> Teller | N
     def way(mode: str) -> Delivery:
         table = settings.delivery.model_copy(update={"tls": mode, "connections": CONNECTIONS})
         resolver = Resolver(settings.dns.servers, settings.dns.timeout)
-        return assembly.delivery(settings.model_copy(update={"delivery": table}), resolver)
+        return message.delivery(settings.model_copy(update={"delivery": table}), resolver)
 
     notices, onboarding = settings.notices, settings.onboarding
     chosen = Options.of(notices, label=onboarding.txt_label, lapse_days=onboarding.lapse_days)
