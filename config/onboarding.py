@@ -76,8 +76,8 @@ class Notices(Table):
 
     sender: Annotated[str, Field(max_length=300), AfterValidator(_mailbox)] | None = None
     """From of the mails: an address, or `Sluice <sluice@relay.example>`; no mail is sent without it. Best in the
-    domain of `node.name`: the envelopes have the null sender, so that none comes back, and so the SPF record of that name
-    speaks for them."""
+    domain of `node.name`: the envelopes have the null sender, so that none comes back, and so the SPF record of that
+    name speaks for them."""
     server: str | None = None
     """SMTP server that takes the mails without a login, as "host" or "host:port". Without one they go to the tenant's
     own next hop, and only to contacts in the tenant's own domains."""
