@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.settings import NoticeKind, Notices
+from config.onboarding import NoticeKind, Notices
 from relay.observe import metrics
 from relay.onboarding.notices.kinds import KINDS, NEVER, Again, Last, Notice, Reason, is_due
 
