@@ -5,7 +5,6 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
-import dns.asyncbackend
 import dns.asyncquery
 import dns.exception
 import dns.flags
@@ -18,6 +17,7 @@ import dns.rdatatype
 
 from relay.dns.answers import Said
 from relay.dns.resolver import texts
+from relay.dns.sockets import Weighing
 
 PAYLOAD: Final = 1_232
 """Bytes of the largest answer by UDP: no path cuts these into pieces, which could be exchanged on the way."""
@@ -52,19 +52,21 @@ class Reply:
         return self.alias is not None or self.zone is not None
 
 
-async def ask(question: Question, address: str, port: int, seconds: float) -> Reply:
-    """Ask the server at `address`; `seconds` for UDP, and as many for TCP. Raises nothing.
+async def ask(question: Question, address: str, port: int, seconds: float, way: Weighing | None = None) -> Reply:
+    """Ask the server at `address`; `seconds` for UDP, and as many for TCP. Who shares a `way` reads one answer in each
+    turn of the event loop. Raises nothing.
 
     No recursion is wanted. A UDP answer counts when it comes from that address and port, has our number, and repeats
     the name in the case that we chose at random: a liar who does not see the question has to guess all of it. After
     anything else (silence, a cut answer, one that cannot be read, a server that knows no EDNS) TCP is tried.
     """
+    way = way or Weighing()
     try:
-        return read(await _by_udp(question, address, port, seconds), question)
+        return read(await _by_udp(question, address, port, seconds, way), question)
     except (*_UNREADABLE, OSError, EOFError):
         pass
     try:
-        return read(await _by_tcp(question, address, port, seconds), question)
+        return read(await _by_tcp(question, address, port, seconds, way), question)
     except dns.exception.Timeout:
         return Reply(Said.NO_ANSWER, detail="no answer in time")
     except _UNREADABLE as error:
@@ -75,13 +77,12 @@ async def ask(question: Question, address: str, port: int, seconds: float) -> Re
         return Reply(Said.NO_ANSWER, detail=f"no connection by TCP: {error}")
 
 
-async def _by_udp(question: Question, address: str, port: int, seconds: float) -> dns.message.Message:
+async def _by_udp(question: Question, address: str, port: int, seconds: float, way: Weighing) -> dns.message.Message:
     query = dns.message.make_query(_in_mixed_case(question.name), dns.rdatatype.TXT, use_edns=0, payload=PAYLOAD)
     query.flags &= ~dns.flags.RD
     where = (dns.inet.af_for_address(address), socket.SOCK_DGRAM, 0, None, (address, port))
-    backend = dns.asyncbackend.get_default_backend()
     # Connected, so that the system passes over what others send, and tells at once when nobody listens.
-    async with await backend.make_socket(*where) as sock:  # type: ignore[no-untyped-call]
+    async with await way.make_socket(*where) as sock:
         answer = await dns.asyncquery.udp(
             query, address, seconds, port, sock=sock, ignore_unexpected=True, raise_on_truncation=True
         )
@@ -92,10 +93,10 @@ async def _by_udp(question: Question, address: str, port: int, seconds: float) -
     return answer
 
 
-async def _by_tcp(question: Question, address: str, port: int, seconds: float) -> dns.message.Message:
+async def _by_tcp(question: Question, address: str, port: int, seconds: float, way: Weighing) -> dns.message.Message:
     query = dns.message.make_query(question.name, dns.rdatatype.TXT)
     query.flags &= ~dns.flags.RD
-    return await dns.asyncquery.tcp(query, address, seconds, port)
+    return await dns.asyncquery.tcp(query, address, seconds, port, backend=way)
 
 
 def _in_mixed_case(name: dns.name.Name) -> dns.name.Name:

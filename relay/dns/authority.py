@@ -13,6 +13,7 @@ from relay.dns.addresses import is_public
 from relay.dns.answers import Said
 from relay.dns.asking import Question, Reply, ask
 from relay.dns.resolver import DnsError, Resolver
+from relay.dns.sockets import Weighing
 
 MAX_SERVERS: Final = 8
 """Addresses of a zone's servers that are asked: a stranger's zone may name any number."""
@@ -97,6 +98,7 @@ class Authority:
         self._private = private
         self._seconds = seconds
         self._attempt = attempt
+        self._way = Weighing()
 
     async def txt(self, name: str) -> Hearing:
         """What is said about the TXT records of `name`. Raises nothing."""
@@ -156,7 +158,7 @@ class Authority:
         return await asyncio.gather(*(self._ask_one(question, address, server, told) for address, server in asked))
 
     async def _ask_one(self, question: Question, address: str, server: str, told: list[Told]) -> Reply:
-        reply = await ask(question, address, self._port, self._attempt)
+        reply = await ask(question, address, self._port, self._attempt, self._way)
         if not reply.leads_on:
             told.append(Told(server, reply.said, reply.records, reply.detail))
         return reply

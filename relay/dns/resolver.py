@@ -21,6 +21,7 @@ import dns.rdatatype
 import dns.resolver
 
 from relay.dns.answers import Answer, Kind, Said
+from relay.dns.sockets import Weighing
 
 MAX_ENTRIES: Final = 10_000
 """Answers kept; what was not used for longest goes first. Engines look up names that strangers choose."""
@@ -50,6 +51,7 @@ class Resolver:
         self._resolver.timeout = timeout / 2  # leaves time for a second attempt
         self._timeout = timeout
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._way = Weighing()
         self._kept: OrderedDict[_Key, tuple[Answer, float]] = OrderedDict()
         self._running: dict[_Key, asyncio.Task[Answer]] = {}
 
@@ -114,7 +116,7 @@ class Resolver:
 
     async def _resolve(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> tuple[Answer, float]:
         try:
-            found = await self._resolver.resolve(name, kind, search=False, lifetime=self._timeout)
+            found = await self._resolver.resolve(name, kind, search=False, lifetime=self._timeout, backend=self._way)
         except dns.resolver.NXDOMAIN as error:
             return Answer(Said.NO_NAME, alias=_alias(name, error.canonical_name)), NEGATIVE_TTL
         except dns.resolver.NoAnswer as error:
