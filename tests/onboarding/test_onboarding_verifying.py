@@ -1,6 +1,8 @@
 """Domains are proved, warned of and suspended by what real name servers say, whatever several nodes do at a time."""
 
 import asyncio
+import sqlite3
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,9 +14,10 @@ from doubles.real_named import put_txt
 
 from relay.dns import Resolver, Said
 from relay.dns.authority import Authority, Hearing, Told
+from relay.errors import StoreFailed
 from relay.observe import metrics
 from relay.onboarding.domains.verification import STATES, Limits
-from relay.onboarding.domains.verifying import Event, Verifier, announce
+from relay.onboarding.domains.verifying import AT_MOST, AT_ONCE, Event, Verifier, announce
 from relay.records import tenants, verifications
 from relay.records.store import Store
 from relay.records.verifications import Row
@@ -330,3 +333,61 @@ async def test_states_are_counted(store, net, publish):
     await Node(store, asker(net)).recheck(START)
     told = {state: metrics.DOMAINS.labels(state)._value.get() for state in ("pending", "verified", "lapsed", "failed")}
     assert told == {"pending": 1, "verified": 1, "lapsed": 1, "failed": 0}
+
+
+class Names:
+    """Servers that know nothing, and what they were asked; some domain makes them break."""
+
+    def __init__(self, breaks=()):
+        self.asked, self.breaks = [], breaks
+
+    async def txt(self, name):
+        self.asked.append(name.removeprefix("_sluice."))
+        await asyncio.sleep(0)
+        if self.asked[-1] in self.breaks:
+            raise IndexError("nobody thought of this")
+        return GONE
+
+
+def many(tenant, count, **more):
+    return [replace(ROW, tenant=tenant, domain=f"d{n}.{tenant}.example", **more) for n in range(count)]
+
+
+async def test_a_locked_database_leaves_no_looks_behind_and_mail_its_threads(store, tmp_path):
+    keep(store, *many("acme", 200))
+    other = Store(f"sqlite:///{tmp_path / 'sluice.db'}", busy=0.3)
+    lock = sqlite3.connect(tmp_path / "sluice.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    before, node = asyncio.all_tasks(), Node(other, Names())
+    round_ = asyncio.create_task(node.verifier.recheck())
+    await asyncio.sleep(0.1)
+    begun = time.monotonic()
+    await asyncio.to_thread(lambda: None)
+    assert time.monotonic() - begun < 0.2
+    with pytest.raises(StoreFailed):
+        await round_
+    assert asyncio.all_tasks() - before - {round_} == set()
+    lock.close()
+    other.close()
+
+
+async def test_a_domain_that_breaks_the_look_stops_no_other(store):
+    keep(store, *many("acme", AT_ONCE + 5))
+    names = Names(["d0.acme.example"])
+    node = Node(store, names)
+    rows = await node.recheck(START)
+    assert len(names.asked) == AT_ONCE + 5
+    assert sum(row.problem != "" for row in rows) == AT_ONCE + 4
+    told = [line["domain"] for line in node.lines if line["event"] == "domain cannot be looked at"]
+    assert told == ["d0.acme.example"]
+
+
+async def test_many_domains_of_one_tenant_keep_no_other_waiting(store):
+    keep(store, *many("acme", AT_MOST + 10), *many("zeta", 3))
+    names = Names()
+    await Node(store, names).recheck(START)
+    assert len(names.asked) == AT_MOST
+    assert {f"d{n}.zeta.example" for n in range(3)} <= set(names.asked[:6])
+    later = Names()
+    await Node(store, later).recheck(START + 1)
+    assert sorted([*names.asked, *later.asked]) == sorted(row.domain for row in verifications.load(store))

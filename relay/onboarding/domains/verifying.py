@@ -4,11 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from itertools import zip_longest
+from typing import Final, TypeVar
 
 import structlog
 
 from relay.dns.authority import Authority, Hearing
+from relay.errors import StoreFailed
 from relay.observe import metrics
 from relay.onboarding.domains.verification import STATES, Limits, Look, Seen, due, looked, step
 from relay.records import verifications
@@ -17,8 +19,12 @@ from relay.records.verifications import Row
 
 log = structlog.get_logger("onboarding")
 
+T = TypeVar("T")
+
 AT_ONCE: Final = 20
 """Domains that are looked at at a time: each is a question to up to eight servers."""
+AT_MOST: Final = 500
+"""Rows of one round. One of servers that say nothing takes eight minutes, and then new domains have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +82,14 @@ class Verifier:
         self._now = now
         self._listeners = tuple(tell)
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._one = asyncio.Lock()
 
     async def recheck(self) -> None:
         """Look at every row whose time has come; of several nodes, one does. Raises StoreFailed."""
         rows = await asyncio.to_thread(verifications.load, self._store)
         now = self._now()
         _count(rows)
-        waiting = [row for row in rows if due(row, now, self._limits)]
+        waiting = _fairly(row for row in rows if due(row, now, self._limits))[:AT_MOST]
         if waiting:
             await self._all(waiting, self._claimed_look)
             _count(await asyncio.to_thread(verifications.load, self._store))
@@ -96,16 +103,34 @@ class Verifier:
         domains: dict[str, list[Row]] = {}
         for row in rows:
             domains.setdefault(row.domain, []).append(row)
-        done = await asyncio.gather(*(self._in_turn(look, name, own) for name, own in domains.items()))
-        return [checked for one in done for checked in one]
+        tasks = [asyncio.create_task(self._in_turn(look, name, own)) for name, own in domains.items()]
+        try:
+            return [checked for one in await asyncio.gather(*tasks) for checked in one]
+        finally:  # when the database fails for one, the others must not go on behind the next round
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _in_turn(self, look: LookAt, name: str, rows: list[Row]) -> list[Checked]:
         async with self._turns:
-            return await look(name, rows)
+            try:
+                return await look(name, rows)
+            except StoreFailed:
+                raise
+            except Exception as error:  # noqa: BLE001 - a stranger's records must not keep us from all other domains
+                log.error("domain cannot be looked at", domain=name, error=repr(error))  # noqa: TRY400
+                return []
+
+    async def _stored(self, work: Callable[..., T], *given: object) -> T:
+        """What `work` comes to, in a thread. One at a time: a database that makes us wait must not have all threads,
+        which mail needs too.
+        """
+        async with self._one:
+            return await asyncio.to_thread(work, self._store, *given)
 
     async def _claimed_look(self, domain: str, rows: list[Row]) -> list[Checked]:
         now = self._now()
-        mine = [row for row in rows if await asyncio.to_thread(verifications.claim, self._store, row, now)]
+        mine = [row for row in rows if await self._stored(verifications.claim, row, now)]
         if not mine:
             return []
         hearing = await self._authority.txt(f"{self._label}.{domain}")
@@ -132,7 +157,7 @@ class Verifier:
     async def _settled(self, before: Row, look: Look, hearing: Hearing) -> Checked:
         """What becomes of the row, written and told, unless somebody else was faster."""
         after = step(before, look, self._now(), self._limits)
-        if await asyncio.to_thread(verifications.put, self._store, after, before):
+        if await self._stored(verifications.put, after, before):
             if after.state != before.state:
                 self._tell(Event(after.state, after))
             elif look.seen is Seen.UNKNOWN and after.problem != before.problem:
@@ -145,6 +170,16 @@ class Verifier:
                 listener(event)
             except Exception as error:  # noqa: BLE001 - who cannot hear must not stop the others' proofs
                 log.error("event not told", kind=event.kind, domain=event.row.domain, error=str(error))  # noqa: TRY400
+
+
+def _fairly(rows: Iterable[Row]) -> list[Row]:
+    """One of each tenant after another, what was not looked at for longest first: the thousands of domains of one,
+    whose servers say nothing, must not keep all others waiting.
+    """
+    own: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.checked):
+        own.setdefault(row.tenant, []).append(row)
+    return [row for rank in zip_longest(*own.values()) for row in rank if row is not None]
 
 
 def _explained(row: Row, look: Look, astray: Mapping[str, Hearing]) -> Look:
