@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from relay.errors import Unusable
+from relay.errors import NotFound, Unusable
 from relay.onboarding import tenancy
 from relay.records import queries, rotations, tenants
 from relay.records.store import Store
@@ -51,13 +51,15 @@ def why_not(rotation: Rotation | None, days: float, now: float) -> str | None:
 
 
 def end(store: Store, tenant: Tenant, days: float, now: float) -> None:
-    """Take the old values away; `days` of 0: whatever was seen. Blocks; raises StoreFailed, Unusable."""
+    """Take the old values away; `days` of 0: whatever was seen. Blocks; raises StoreFailed, NotFound, and Unusable also
+    when the tenant has other values than `tenant` by now: of those nobody has looked which is in use.
+    """
     reason = why_not(look(store, tenant), days, now) if days else None
     if reason:
         raise Unusable(f"{tenant.name}: {reason}")
     tenants.edit(
         store,
-        lambda documents: tenancy.with_one_value(documents, tenant.name),
+        lambda documents: tenancy.with_one_value(documents, tenant.name, tenant.loop_values),
         lambda connection, _: rotations.end(connection, tenant.name),
     )
 
@@ -71,5 +73,13 @@ def end_unused(store: Store, days: float, now: float) -> None:
         if document["name"] in going:
             tenant = Tenant.model_validate(document)
             if why_not(look(store, tenant), days, now) is None:
-                end(store, tenant, days, now)
-                log.info("old loop value ended", tenant=tenant.name)
+                _end_by_itself(store, tenant, days, now)
+
+
+def _end_by_itself(store: Store, tenant: Tenant, days: float, now: float) -> None:
+    try:
+        end(store, tenant, days, now)
+    except (Unusable, NotFound) as error:
+        log.warning("old loop value stays", tenant=tenant.name, problem=str(error))
+    else:
+        log.info("old loop value ended", tenant=tenant.name)

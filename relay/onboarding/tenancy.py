@@ -134,8 +134,10 @@ def with_new_value(documents: Documents, environments: Environments, name: str) 
     return replaced(documents, environments, document | {"loop_values": [new_secret(), *document["loop_values"]]})
 
 
-def with_one_value(documents: Documents, name: str) -> Documents:
-    """With the first loop value alone."""
+def with_one_value(documents: Documents, name: str, known: Sequence[str]) -> Documents:
+    """With the first loop value alone. Raises NotFound, and Unusable when the values are not those that are `known`."""
+    if found(documents, name).loop_values != tuple(known):
+        raise Unusable(f"{name}: its loop values were changed meanwhile")
     return [
         document | {"loop_values": document["loop_values"][:1]} if document["name"] == name else document
         for document in documents

@@ -60,6 +60,7 @@ def edit(
         if list(after) != before:
             touch(connection)
             _put(connection, after)
+            _forget_rotations(connection, before, after)
         if besides is not None:
             besides(connection, after)
     return before, after
@@ -77,6 +78,14 @@ def _put(connection: Connection, documents: Sequence[Document]) -> None:
         connection.execute(insert(table), rows)
     for other in (rotations, notices):
         connection.execute(delete(other).where(other.c.tenant.not_in(select(table.c.name))))
+
+
+def _forget_rotations(connection: Connection, before: Sequence[Document], after: Sequence[Document]) -> None:
+    """Of tenants whose loop values are others now: by an old rotation, the value that is in use could seem unused."""
+    values = {document["name"]: document.get("loop_values") for document in before}
+    for document in after:
+        if document.get("loop_values") != values.get(document["name"]):
+            connection.execute(delete(rotations).where(rotations.c.tenant == document["name"]))
 
 
 def _one(found: list[int]) -> int:

@@ -96,3 +96,37 @@ def test_an_operator_may_insist(store, acme):
         rotation.end(store, acme, 3, START + 9 * DAY)
     rotation.end(store, acme, 0, START)
     assert values(store) == list(acme.loop_values[:1])
+
+
+def test_a_rotation_that_was_begun_anew_meanwhile_goes_on(store, acme, monkeypatch):
+    """Of the values that were looked at, the second is unused; of those that are there now, it is in use."""
+    again = [{**tenants.load(store)[1][0], "loop_values": ["newest-of-all", acme.loop_values[0]]}]
+    real = tenants.edit
+
+    def faster(*given):
+        with store.writing() as connection:
+            tenants._put(connection, again)
+        return real(*given)
+
+    message(store, START + DAY, "ok")
+    monkeypatch.setattr(tenants, "edit", faster)
+    rotation.end_unused(store, 3, START + 10 * DAY)
+    assert tenants.load(store)[1] == again
+
+
+def test_a_rotation_is_forgotten_with_its_values(store, acme):
+    """Values that a file brings later are others: in use may be the second, whatever was seen since the rotation."""
+
+    def apply(*values):
+        tenants.edit(store, lambda documents: [{**documents[0], "loop_values": list(values)}])
+
+    apply(acme.loop_values[1])
+    apply("of-another-rotation", acme.loop_values[1])
+    message(store, START + 8 * DAY, "ok")
+    rotation.end_unused(store, 3, START + 10 * DAY)
+    assert tenants.load(store)[1][0]["loop_values"] == ["of-another-rotation", acme.loop_values[1]]
+
+
+def test_a_rotation_goes_on_when_other_values_are_set(store, acme):
+    tenants.edit(store, lambda documents: [{**documents[0], "notices": False}])
+    assert rotation.look(store, acme) == Rotation(START, None, None)

@@ -131,8 +131,16 @@ def test_the_new_loop_value_comes_first_and_alone_in_the_end():
     assert new != old
     with pytest.raises(Unusable, match="end that rotation first"):
         tenancy.with_new_value(rotated, KNOWN, "acme")
-    assert tenancy.with_one_value(rotated, "acme")[0]["loop_values"] == [new]
-    assert tenancy.with_one_value(rotated, "other") == rotated
+    assert tenancy.with_one_value(rotated, "acme", (new, old))[0]["loop_values"] == [new]
+    with pytest.raises(NotFound):
+        tenancy.with_one_value(rotated, "other", (new, old))
+
+
+def test_values_that_nobody_looked_at_stay():
+    rotated = tenancy.with_new_value(acme(), KNOWN, "acme")
+    with pytest.raises(Unusable, match="changed meanwhile") as caught:
+        tenancy.with_one_value(rotated, "acme", acme()[0]["loop_values"])
+    assert not any(value in str(caught.value) for value in rotated[0]["loop_values"])
 
 
 def test_no_error_shows_a_secret():
