@@ -22,6 +22,8 @@ INSTANCES: Mapping[str, str] = {"worldwide": "Worldwide", "gcc-high": "USGovGCCH
 """The clouds of [admission], and what Microsoft calls them."""
 MOST = 500
 """Networks of one cloud that mail comes from; 15 is the most that was ever published."""
+LONGEST_PORTS = 1_000
+"""Characters of a record's ports; 30 is the most that was ever published."""
 _NETWORK = re.compile(r"[0-9A-Fa-f.:]{2,45}(/[0-9]{1,3})?")
 _PORTS = re.compile(r"\s*([0-9]{1,5})\s*(?:-\s*([0-9]{1,5})\s*)?")
 _VERSION = re.compile(r"[0-9]{10}")
@@ -141,13 +143,14 @@ def _network(text: object) -> Network:
             return ipaddress.ip_network(text)
     except ValueError:
         pass
-    raise ValueError(f"is no network: {str(text)[:50]!a}")
+    told = text[:50] if isinstance(text, str) else type(text).__name__  # as text, it could be as large as the answer
+    raise ValueError(f"is no network: {told!a}")
 
 
 def _has_port(ports: object, port: int) -> bool:
     """Whether `port` is in a list such as "25,443" or "20-30,443". Raises ValueError."""
-    if not isinstance(ports, str):
-        raise ValueError("tcpPorts is no text")  # noqa: TRY004 - the same
+    if not isinstance(ports, str) or len(ports) > LONGEST_PORTS:
+        raise ValueError("tcpPorts is no text of ports")
     spans = [_span(item) for item in ports.split(",") if ports]
     return any(first <= port <= last for first, last in spans)
 

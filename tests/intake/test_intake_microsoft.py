@@ -129,3 +129,15 @@ def test_all_clouds_are_shipped():
     assert set(INSTANCES) == set(json.loads(shipped())["clouds"])
     assert {str(network) for network, label in shipped_list("worldwide").besides} == {"40.95.0.0/16"}
     assert shipped_list("china").besides == ()
+
+
+def test_no_text_is_made_of_what_is_no_network():
+    """It may be as deep as JSON goes, or as large as the answer."""
+    deep = json.loads("[" * 900 + "]" * 900)
+    with pytest.raises(ValueError, match="is no network: 'list'"):
+        mail_networks([record(ips=[deep])])
+
+
+def test_ports_have_an_end():
+    with pytest.raises(ValueError, match="no text of ports"):
+        mail_networks([record(tcpPorts="1" + " " * 100_000 + "x")])

@@ -1,5 +1,6 @@
 """What is remembered survives: restarts, other processes, damage; and nothing impossible is ever read."""
 
+import fcntl
 import ipaddress
 import json
 import os
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.intake.microsoft import Published
+from relay.onboarding.ranges import notebook
 from relay.onboarding.ranges.guards import impossible
 from relay.onboarding.ranges.notebook import HOUR, NAME, Cloud, Held, Memory, Notebook
 
@@ -189,3 +191,14 @@ def test_a_file_near_a_good_one_is_possible_or_damaged(tmp_path, at, put, cut):
 def test_the_clock_was_set_back():
     assert CLOUD.may_be_asked(100.0) == 3700.0
     assert CLOUD.may_be_asked(99.0) == 0.0
+
+
+def test_a_lock_that_is_never_given_back_is_not_waited_for(tmp_path, monkeypatch):
+    """By a process that was stopped; a node that waits for it could not end."""
+    monkeypatch.setattr(notebook, "PATIENCE", 0.1)
+    other = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(OSError, match="keeps the state folder locked"):
+        Notebook(tmp_path).change("worldwide", lambda _: CLOUD)
+    os.close(other)
+    assert Notebook(tmp_path).change("worldwide", lambda _: CLOUD).cloud("worldwide") == CLOUD

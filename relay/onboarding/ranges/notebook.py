@@ -3,8 +3,10 @@
 All of it blocks. Several processes use the file, and who changes it holds a lock on the folder.
 """
 
+import errno
 import fcntl
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ from relay.intake.microsoft import INSTANCES, Published, date_of
 from relay.onboarding.ranges.guards import impossible
 
 NAME = "microsoft-ranges.json"
+PATIENCE = 5.0
+"""Seconds that a lock is waited for; it is held for milliseconds."""
 HOUR = 3_600.0
 """Seconds: Microsoft is asked at most once in each."""
 
@@ -148,7 +152,7 @@ class Notebook:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         with self._open_folder() as folder:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            _lock(folder)
             yield
 
     @contextmanager
@@ -158,6 +162,20 @@ class Notebook:
             yield folder
         finally:
             os.close(folder)
+
+
+def _lock(folder: int) -> None:
+    """Raises OSError when another process does not give it back: one that is stopped must not keep us from ending."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                raise OSError(errno.EAGAIN, "another process keeps the state folder locked") from error
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _unknown(written: float) -> Memory:
