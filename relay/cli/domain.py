@@ -79,8 +79,11 @@ def set_(
     """Change a domain. Running nodes take it over within seconds."""
     from relay import control  # noqa: PLC0415
 
-    control.domain_set(config, tenant, domain, next_hop=next_hop, vouched=vouch)
+    told = control.domain_set(config, tenant, domain, next_hop=next_hop, vouched=vouch)
     typer.echo(f"changed: {output.clean(domain)}")
+    if not told["protected"]:
+        typer.echo("no mail is relayed for it until the DNS has its record")
+        print_records(told["records"])
 
 
 @app.command()

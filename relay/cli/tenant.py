@@ -193,6 +193,8 @@ def apply(
             typer.echo(f"{kind}: {output.clean(name)}")
     if not any((changes.added, changes.changed, changes.removed, changes.unchanged)):
         typer.echo("no tenants")
+    for domain in changes.suspended:
+        typer.echo(f"not protected any more: {output.clean(domain)}: no mail is relayed until the DNS has its record")
 
 
 @app.command("list")

@@ -1,7 +1,7 @@
 """What a tenant's administrator is handed for Exchange Online: the script, and the guide for doing it by hand."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.load import load
@@ -21,7 +21,7 @@ from relay.tenants.model import Tenant
 class Handout:
     """A text that has the tenant's loop value, and what its reader should know besides."""
 
-    text: str
+    text: str = field(repr=False)
     notes: tuple[str, ...]
 
 

@@ -9,13 +9,14 @@ from typing import Any
 from config.load import load
 from config.settings import Settings
 from relay import assembly, checks
-from relay.control.common import Plain, iso, opened
+from relay.control.common import NotFound, Plain, iso, opened
 from relay.onboarding import rotation, tenancy
 from relay.onboarding.tenancy import Document, Documents, Environments
 from relay.records import rotations, tenants, verifications
 from relay.records.store import Connection, Store
 from relay.records.verifications import PROVEN, Row
 from relay.tenants.model import Tenant
+from relay.tenants.names import a_label
 
 Change = Callable[[Documents, Environments], Documents]
 
@@ -28,6 +29,8 @@ class Changes:
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: tuple[str, ...]
+    suspended: tuple[str, ...]
+    """Domains that were protected, and are not any more, though the file has them."""
 
 
 def tenant_apply(config: Path, file: Path) -> Changes:
@@ -38,17 +41,27 @@ def tenant_apply(config: Path, file: Path) -> Changes:
     settings = load(config)
     wanted = [tenant.model_dump(mode="json") for tenant in checks.read_tenants(file).tenant]
     with opened(settings) as store:
+        proven = verifications.proven(store)
         before, after = _edit(store, settings, lambda _, environments: tenancy.checked(wanted, environments))
-    return _changes(_by_name(before), _by_name(after))
+        protected = _protected(after, verifications.proven(store))
+    gone = _protected(before, proven) - protected
+    named = (domain["name"] for document in after for domain in document["domain"])
+    return _changes(_by_name(before), _by_name(after), tuple(name for name in named if name in gone))
 
 
-def _changes(stored: Mapping[str, Plain], wanted: Mapping[str, Plain]) -> Changes:
+def _protected(documents: Documents, proven: Collection[tuple[str, str]]) -> set[str]:
+    shown = (domain for document in documents for domain in _shown(document, proven)["domain"])
+    return {domain["name"] for domain in shown if domain["protected"]}
+
+
+def _changes(stored: Mapping[str, Plain], wanted: Mapping[str, Plain], suspended: tuple[str, ...]) -> Changes:
     both = [name for name in wanted if name in stored]
     return Changes(
         added=tuple(name for name in wanted if name not in stored),
         changed=tuple(name for name in both if wanted[name] != stored[name]),
         removed=tuple(name for name in stored if name not in wanted),
         unchanged=tuple(name for name in both if wanted[name] == stored[name]),
+        suspended=suspended,
     )
 
 
@@ -125,17 +138,23 @@ def domain_add(config: Path, name: str, domain: str, next_hop: str, *, vouched: 
     """
     document = {"name": domain, "next_hop": next_hop, "verified": vouched}
     shown = _changed(config, name, lambda documents, known: tenancy.with_domain(documents, known, name, document))
-    return [row for row in shown["records"] if row["domain"] == shown["domain"][-1]["name"]]
+    added = a_label(domain)  # others may have been added or removed since
+    return [row for row in shown["records"] if row["domain"] == added]
 
 
-def domain_set(config: Path, name: str, domain: str, *, next_hop: str | None, vouched: bool | None) -> None:
-    """Change where a domain's mail goes on to, or whether it is vouched for; what is None stays.
+def domain_set(config: Path, name: str, domain: str, *, next_hop: str | None, vouched: bool | None) -> Plain:
+    """Change where a domain's mail goes on to, or whether it is vouched for; what is None stays. The domain, as
+    `domain_list` has it: one that is not vouched for any more is not protected until its records are seen.
 
     Raises ConfigProblems, NotFound, Unusable, StoreFailed.
     """
     given = {"next_hop": next_hop, "verified": vouched}
     values = {key: value for key, value in given.items() if value is not None}
     _changed(config, name, lambda documents, known: tenancy.with_changed_domain(documents, known, name, domain, values))
+    found = [one for one in domain_list(config, name) if one["domain"] == a_label(domain)]
+    if not found:
+        raise NotFound(f"{name} has no domain {domain[:255]!a} any more")
+    return found[0]
 
 
 def domain_remove(config: Path, name: str, domain: str) -> None:

@@ -1,10 +1,12 @@
 """sluice tenant: apply says what changed, and stores all or nothing."""
 
+import io
 import json
 import re
 
 import pytest
 
+from relay.control import tenants as control_tenants
 from relay.records import tenants
 from relay.records.store import Store
 
@@ -167,12 +169,10 @@ def test_a_tenant_comes_changes_and_goes(does):
     assert json.loads(does("tenant", "list", "--json")) == []
 
 
-def test_who_does_not_say_yes_removes_nothing(does):
+def test_who_does_not_say_yes_removes_nothing(does, monkeypatch):
     does("tenant", "add", "acme")
-    assert (
-        "Mail for the domains of acme will be refused" in does("tenant", "remove", "acme", status=1) + "Mail for the "
-        "domains of acme will be refused"
-    )
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert "Aborted" in does("tenant", "remove", "acme", status=1)
     assert json.loads(does("tenant", "show", "acme", "--json"))["name"] == "acme"
 
 
@@ -209,3 +209,39 @@ def test_what_a_command_cannot_use_is_told(does):
     assert "must be KEY=VALUE" in does("tenant", "set", "acme", "proof", status=2)
     told = does("domain", "add", "acme", "acme.example", "--next-hop", "smtp.office365.com", status=1)
     assert told.startswith("sluice: domain.next_hop: smtp.office365.com")
+
+
+def test_a_domain_that_is_not_vouched_for_any_more_is_told_with_its_record(does):
+    does("tenant", "add", "acme")
+    does("domain", "add", "acme", "acme.example", "--next-hop", "mx.acme.example", "--vouch")
+    told = does("domain", "set", "acme", "Acme.Example", "--no-vouch").splitlines()
+    value = json.loads(does("domain", "list", "--json"))[0]["records"][0]["value"]
+    assert told[1] == "no mail is relayed for it until the DNS has its record"
+    assert told[3:] == ["  name   _sluice.acme.example", "  type   TXT", f"  value  {value}"]
+    assert does("domain", "set", "acme", "acme.example", "--vouch") == "changed: acme.example\n"
+
+
+def test_apply_tells_which_domains_it_suspends(apply):
+    """As the same domain under another tenant's name, which has to prove it."""
+    apply(tenant("acme"), tenant("hooli"))
+    told = apply(tenant("acme").replace("verified = true", ""), tenant("hooli")).out.splitlines()
+    assert told[2:] == ["not protected any more: acme.example: no mail is relayed until the DNS has its record"]
+    assert apply(tenant("acme").replace("verified = true", ""), tenant("hooli")).out.splitlines() == [
+        "unchanged: acme",
+        "unchanged: hooli",
+    ]
+
+
+def test_of_two_domains_added_at_once_each_command_tells_its_own(does, config, monkeypatch):
+    does("tenant", "add", "acme")
+    real, faster = control_tenants.tenant_show, iter(["other.example"])
+
+    def show(*given):
+        for name in faster:
+            control_tenants.domain_add(config, "acme", name, "mx.other.example")
+        return real(*given)
+
+    monkeypatch.setattr(control_tenants, "tenant_show", show)
+    told = does("domain", "add", "acme", "Acme.Example", "--next-hop", "mx.acme.example")
+    assert "_sluice.acme.example" in told
+    assert "_sluice.other.example" not in told
