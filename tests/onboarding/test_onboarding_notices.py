@@ -62,6 +62,12 @@ def test_news_stay_news_for_longer_than_the_interval():
     assert due("verified", changed=NOW - 9.5 * DAY, last=last, interval=10 * DAY)
 
 
+@pytest.mark.parametrize("kind", ["verified", "lapsing", "unproven"])
+def test_a_clock_that_was_wrong_for_a_moment_does_not_silence_a_year(kind):
+    assert due(kind, changed=NOW - HOUR, last=Last(NOW + 365 * DAY, 1)) is True
+    assert due(kind, changed=NOW - HOUR, last=Last(NOW + 1, 1)) is False  # another node's clock
+
+
 steps = st.lists(st.tuples(st.floats(0, 3 * DAY), st.booleans(), st.integers(0, 3)), max_size=60)
 
 

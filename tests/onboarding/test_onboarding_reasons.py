@@ -117,6 +117,22 @@ def test_what_is_due_by_which_way():
     ]
 
 
+class Counting(list):
+    """Counts how often all of it is looked through."""
+
+    looks = 0
+
+    def __iter__(self):
+        self.looks += 1
+        return super().__iter__()
+
+
+def test_many_domains_that_lapse_at_once_are_not_looked_through_for_each_of_them():
+    proofs = Counting(row("lapsing", f"{name}.example", tenant=name) for name in map("t{}".format, range(50)))
+    assert len(found(tenants=[tenant(one.tenant) for one in proofs], proofs=proofs)) == 50
+    assert proofs.looks < 10
+
+
 def test_each_way_has_its_own_memory():
     last = {("acme", "mail verified", "acme.example"): Last(NOW + 1)}
     assert found(proofs=[row()], last=last, ways=(Way("mail"), Way("hook"))) == [

@@ -57,14 +57,32 @@ def find(
 ) -> list[Due]:
     """All notices that are due `now`. `failure` tells how a tenant's next hop fails, if it is known."""
     of_proofs = of_domains(state.proofs, rules.label, rules.lapse_days)
+    own = _own(state)
     found = []
     for way in ways:
         for reason in [*of_proofs, *_counted(state, way, failure)]:
             tenant = state.tenants.get(reason.tenant)
             last = state.last.get(key(reason.tenant, reason.kind, reason.subject, way), NEVER)
             if tenant and wanted(tenant, reason.kind, way, rules) and is_due(reason, last, now, rules.interval):
-                found.append(Due(reason, way, tenant, own_domains(tenant, state.proofs), last))
+                found.append(Due(reason, way, tenant, own(tenant), last))
     return found
+
+
+def _own(state: State) -> Callable[[Tenant], Collection[str]]:
+    """`own_domains`, once for each tenant, and of its own proofs: thousands of domains may lapse at once, and while
+    this computes, the thread that serves mail waits.
+    """
+    proofs: dict[str, list[Row]] = {}
+    for row in state.proofs:
+        proofs.setdefault(row.tenant, []).append(row)
+    known: dict[str, Collection[str]] = {}
+
+    def own(tenant: Tenant) -> Collection[str]:
+        if tenant.name not in known:
+            known[tenant.name] = own_domains(tenant, proofs.get(tenant.name, ()))
+        return known[tenant.name]
+
+    return own
 
 
 def _counted(state: State, way: Way, failure: Callable[[str, str], str]) -> Iterator[Reason]:

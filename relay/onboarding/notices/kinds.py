@@ -102,11 +102,12 @@ def is_due(reason: Reason, last: Last, now: float, interval: float) -> bool:
     again = KINDS[reason.kind]
     if again is Again.ONCE:
         return last.held > 0 and not last.sent
-    if now - last.sent < interval:
+    if abs(now - last.sent) < interval:
         return False
     if again is Again.WHEN_COUNTED:
         return last.held > 0
-    changed = last.sent < reason.changed
+    # A notice that was sent long after now was sent by a clock that was wrong: it must not silence all until then.
+    changed = last.sent < reason.changed or last.sent > now
     if again is Again.AT_CHANGE:
         return changed and now - reason.changed < max(FRESH, 2 * interval)
     return True
