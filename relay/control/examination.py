@@ -48,6 +48,10 @@ class Scene:
         self.environments = assembly.environments(settings.environments)
         self.ours = ours(settings)
         self.places: Places = places(self.environments, known.tenants)
+        self.proofs: dict[tuple[str, str], list[Row]] = {}
+        """By tenant and domain: there may be thousands."""
+        for row in known.rows:
+            self.proofs.setdefault((row.tenant, row.domain), []).append(row)
 
     def new_resolver(self) -> Resolver:
         """One more; each event loop needs its own."""
@@ -101,16 +105,21 @@ def _lookups(scene: Scene) -> Iterator[Check]:
     for environment in scene.environments.values():
         if environment.name in used or not used & scene.environments.keys():
             result = validated(environment, accepted)
-            yield Check(Topic(result.id, result.subject), partial(_plain, [result]))
+            yield _told(Topic(result.id, result.subject), [result])
     arc_table = scene.settings.arc
     if arc_table is not None:
         work = partial(arc.record, resolver, arc_table.domain, arc_table.selector, arc_table.private_key)
         yield Check(Topic("arc.record", f"{arc_table.selector}._domainkey.{arc_table.domain}"), work)
 
 
-async def _plain(results: Iterable[Result]) -> AsyncIterator[Result]:
-    for result in results:
-        yield result
+def _told(topic: Topic, results: Iterable[Result]) -> Check:
+    """A check that waits for nothing."""
+
+    async def plain() -> AsyncIterator[Result]:
+        for result in results:
+            yield result
+
+    return Check(topic, plain, at_once=True)
 
 
 def _running(scene: Scene) -> Iterator[Check]:
@@ -153,10 +162,7 @@ def _engines(scene: Scene) -> Iterator[Check]:
 
 
 def _tenant(scene: Scene, tenant: Tenant) -> Iterator[Check]:
-    yield Check(
-        Topic("tenant.environment", tenant.name, tenant.name),
-        partial(_plain, domains.settings(tenant, scene.environments)),
-    )
+    yield _told(Topic("tenant.environment", tenant.name, tenant.name), domains.settings(tenant, scene.environments))
     for domain in tenant.domain:
         yield from _domain(scene, tenant, domain)
     if scene.store is not None:
@@ -165,10 +171,10 @@ def _tenant(scene: Scene, tenant: Tenant) -> Iterator[Check]:
 
 
 def _domain(scene: Scene, tenant: Tenant, domain: Domain) -> Iterator[Check]:
-    rows = [row for row in scene.known.rows if (row.tenant, row.domain) == (tenant.name, domain.name)]
+    rows = scene.proofs.get((tenant.name, domain.name), [])
     pause = scene.settings.onboarding.recheck_hours * 3600
-    proof = partial(_plain, domains.verification(tenant, domain, rows, pause, time.time()))
-    yield Check(Topic("domain.verified", domain.name, tenant.name), proof)
+    proof = domains.verification(tenant, domain, rows, pause, time.time())
+    yield _told(Topic("domain.verified", domain.name, tenant.name), proof)
     private = scene.settings.onboarding.private_addresses
     mx = partial(domains.mx, scene.resolver, tenant, domain, scene.ours, private=private)
     yield Check(Topic("domain.mx", domain.name, tenant.name), mx)
@@ -186,7 +192,7 @@ def _hops(scene: Scene) -> Iterator[Check]:
     try:
         delivery = assembly.delivery(scene.settings, scene.resolver)
     except ConfigurationError as error:
-        yield Check(topic, partial(_plain, [topic.failed(str(error), "correct [delivery]")]))
+        yield _told(topic, [topic.failed(str(error), "correct [delivery]")])
         return
     size = scene.settings.smtp.max_message_bytes
     seconds = max(EACH, 2 * scene.settings.delivery.connect_timeout + scene.settings.dns.timeout + 5)

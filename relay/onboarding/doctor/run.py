@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -31,6 +32,8 @@ class Check:
     topic: Topic
     work: Work
     seconds: float = EACH
+    at_once: bool = False
+    """Whether it waits for nothing: then it needs no turn, and is known however slow the others are."""
 
 
 @dataclass(slots=True)
@@ -68,7 +71,7 @@ async def _all(checks: Sequence[Check], said: Sequence[_Said], seconds: float, o
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def in_turn(check: Check, one: _Said) -> None:
-        async with turns:
+        async with nullcontext() if check.at_once else turns:
             await _one(check, one)
 
     tasks = [asyncio.create_task(in_turn(check, one)) for check, one in zip(checks, said, strict=True)]

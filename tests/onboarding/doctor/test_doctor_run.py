@@ -107,6 +107,16 @@ def test_what_had_no_time_is_told():
     assert [result.state for result in results] == [State.UNKNOWN] * 50
 
 
+def test_what_waits_for_nothing_is_told_however_slow_the_others_are():
+    async def hangs():
+        await asyncio.Event().wait()
+        yield Topic("never", "x").ok("")
+
+    known = Check(Topic("known", "x"), says(Topic("known", "x").ok("good")), at_once=True)
+    results = run([*(check("slow", hangs) for _ in range(50)), known], 0.2)
+    assert told(results)[-1] == ("known", "ok")
+
+
 def test_only_so_many_run_at_a_time(monkeypatch):
     monkeypatch.setattr(subject, "AT_ONCE", 3)
     now = most = 0
