@@ -59,8 +59,10 @@ def prepare(engine: Engine, busy: float, file: Path | None) -> None:
 
     def begin(connection: Connection) -> None:
         # A transaction that reads first and then writes cannot wait for a lock; one that will write says so at once.
-        immediate = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        options = connection.get_execution_options()
+        if options.get("writes"):
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('lasting') else 'NORMAL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "checkout", taken)

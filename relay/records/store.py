@@ -53,6 +53,7 @@ class Store:
             arguments = sqlite_rules.ARGUMENTS if is_sqlite else {}
             self._engine = create_engine(parsed, hide_parameters=True, connect_args=arguments)
         self._writing = self._engine.execution_options(writes=True)
+        self._lasting = self._engine.execution_options(writes=True, lasting=True)
         if is_sqlite:
             sqlite_rules.prepare(self._engine, busy, self._file)
 
@@ -67,9 +68,13 @@ class Store:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that may write; committed at the end. Raises StoreFailed."""
-        with _door(), self._writing.begin() as connection:
+    def writing(self, *, lasting: bool = False) -> Iterator[Connection]:
+        """A transaction that may write; committed at the end. Raises StoreFailed.
+
+        `lasting`: a power cut does not undo it, for what others have been told to rely on. SQLite's other transactions
+        outlive the process, but may be undone with the last moments of the machine.
+        """
+        with _door(), (self._lasting if lasting else self._writing).begin() as connection:
             yield connection
 
     def insert_once(self, connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:

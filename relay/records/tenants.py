@@ -39,7 +39,7 @@ Document = dict[str, Any]
 
 def replace(store: Store, documents: Sequence[Document]) -> None:
     """Put `documents`, each with a "name" of its own, in place of all that were there: all of them or none."""
-    with store.writing() as connection:
+    with store.writing(lasting=True) as connection:
         touch(connection)  # first: concurrent changes wait here
         _put(connection, documents)
 
@@ -53,7 +53,7 @@ def edit(
 
     `besides` writes in the same transaction what depends on them. Where nothing changes, the revision stays.
     """
-    with store.writing() as connection:
+    with store.writing(lasting=True) as connection:
         touch(connection, 0)  # first: concurrent changes wait here
         before = [row.document for row in connection.execute(select(table.c.document).order_by(table.c.name))]
         after = change(before)

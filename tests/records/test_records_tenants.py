@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from relay.errors import StoreFailed
 from relay.records import tenants
-from relay.records.store import Store
+from relay.records.store import Connection, Store
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=10)
 document = st.fixed_dictionaries(
@@ -70,3 +70,16 @@ def test_a_lost_revision_is_no_revision(store) -> None:
     for ask in (tenants.load, tenants.revision):
         with pytest.raises(StoreFailed):
             ask(store)
+
+
+def test_a_power_cut_does_not_undo_what_tenants_have_been_told(store) -> None:
+    """SQLite syncs its log at each commit then (2, FULL); records are worth less (1, NORMAL)."""
+    told: list[int] = []
+
+    def look(connection: Connection, _documents: object) -> None:
+        told.append(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+
+    tenants.edit(store, lambda _: [{"name": "acme"}], look)
+    with store.writing() as connection:
+        look(connection, None)
+    assert told == [2, 1]
