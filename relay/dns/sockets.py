@@ -17,6 +17,8 @@ import dns.asyncbackend
 import dns.exception
 import dns.rdatatype
 
+from relay.dns.datagrams import Datagrams
+
 MOST_BYTES: Final = 16_384
 """Of an answer. What is asked for fits into a quarter of that."""
 MOST_RECORDS: Final = 150
@@ -132,19 +134,23 @@ class Weighing:
 
     def datagram_connection_required(self) -> bool:
         """See dnspython."""
-        return bool(_real().datagram_connection_required())
+        return True
 
     async def sleep(self, interval: float) -> None:
         """See dnspython."""
         await asyncio.sleep(interval)
 
     async def make_socket(self, af: int, socktype: int, *more: Any, **others: Any) -> Any:
-        """A socket of dnspython's that weighs what it receives. Raises OSError."""
-        sock = await _real().make_socket(af, socktype, *more, **others)
+        """A socket that weighs what it receives. Raises OSError."""
         if socktype == socket.SOCK_DGRAM:
-            sock.recvfrom = _Datagrams(sock.recvfrom, self._turn).recvfrom
-        else:
-            sock.recv = _Stream(sock.recv, self._turn).recv
+            return self._datagrams(af, *more, **others)
+        sock = await _real().make_socket(af, socktype, *more, **others)
+        sock.recv = _Stream(sock.recv, self._turn).recv
+        return sock
+
+    def _datagrams(self, af: int, _proto: int, _source: Any, destination: Any) -> Any:
+        sock: Any = Datagrams(af, destination)
+        sock.recvfrom = _Datagrams(sock.recvfrom, self._turn).recvfrom
         return sock
 
     async def _turn(self) -> None:

@@ -1,6 +1,7 @@
 """The resolver against a real name server, over a relay that counts, and drops when told to."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import threading
@@ -238,6 +239,7 @@ async def test_only_so_many_questions_are_asked_at_a_time(named, monkeypatch):
         now += 1
         most = max(most, now)
         try:
+            await asyncio.sleep(0)  # an answer may be there before anybody waits for it
             return await resolve(*key)
         finally:
             now -= 1
@@ -256,3 +258,24 @@ async def test_waiting_for_a_turn_counts(named, monkeypatch):
         async with asyncio.timeout(2):  # and not 20 times 0.2 seconds
             answers = await asyncio.gather(*asked, return_exceptions=True)
         assert all(isinstance(answer, DnsError) for answer in answers)
+
+
+async def test_who_gives_up_loses_no_socket(named, monkeypatch):
+    """Those who wait for a turn get it just when their time is over, and are sent away as their socket is made."""
+    monkeypatch.setattr(subject, "AT_ONCE", 1)
+    async with relayed(named) as silent:
+        silent.silent = True
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(30):
+            resolver = Resolver([silent.server], 0.02)
+            asked = (resolver.txt(f"n{number}.acme.example") for number in range(20))
+            await asyncio.gather(*asked, return_exceptions=True)
+        assert len(os.listdir("/proc/self/fd")) <= before
+
+
+async def test_nobody_listening_is_no_answer_and_a_second_server_is_asked_at_once(named):
+    begun = time.monotonic()
+    assert await Resolver(["127.0.0.1:9", f"127.0.0.1:{named}"], 5.0).addresses("one.acme.example") == ("192.0.2.1",)
+    assert time.monotonic() - begun < 2
+    with pytest.raises(DnsError, match="no answer in time"):
+        await Resolver(["127.0.0.1:9"], 0.3).addresses("one.acme.example")
