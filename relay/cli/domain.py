@@ -31,11 +31,19 @@ def add(
     """Give a tenant a domain, and tell the DNS records that prove it."""
     from relay import control  # noqa: PLC0415
 
-    records = control.domain_add(config, tenant, domain, next_hop, vouched=vouch)
+    added = control.domain_add(config, tenant, domain, next_hop, vouched=vouch)
     if json:
-        output.print_json(records)
+        output.print_json(added)
     else:
-        print_records(records)
+        _print_added(added)
+
+
+def _print_added(added: dict[str, Any]) -> None:
+    name = added["domain"]
+    typer.echo(output.clean(f"{name}: its mail goes on to {added['next_hop']}"))
+    _print_records(added["records"])
+    if added["records"]:
+        typer.echo(f"next: publish that in the DNS of {name}, then sluice domain verify '{added['tenant']}' {name}")
 
 
 @app.command("list")
@@ -79,11 +87,13 @@ def set_(
     """Change a domain. Running nodes take it over within seconds."""
     from relay import control  # noqa: PLC0415
 
+    if next_hop is None and vouch is None:
+        raise typer.BadParameter("tell what to change: --next-hop, --vouch or --no-vouch")
     told = control.domain_set(config, tenant, domain, next_hop=next_hop, vouched=vouch)
     typer.echo(f"changed: {output.clean(domain)}")
     if not told["protected"]:
         typer.echo("no mail is relayed for it until the DNS has its record")
-        print_records(told["records"])
+        _print_records(told["records"])
 
 
 @app.command()
@@ -112,12 +122,12 @@ def find_smtp(
     if json:
         output.print_json(found)
     else:
-        _print_found(found)
+        _print_found(next_hop or found["domain"], found)
     raise typer.Exit(0 if found["usable"] else 1)
 
 
-def _print_found(found: dict[str, Any]) -> None:
-    typer.echo(output.clean(": ".join(filter(None, [found["domain"], found["outcome"]]))))
+def _print_found(what: str, found: dict[str, Any]) -> None:
+    typer.echo(output.clean(f"{what}: {found['outcome']}"))
     for text in (found["explanation"], found["next_step"]):
         typer.echo(f"  {output.clean(text)}")
     rows = [
@@ -158,7 +168,7 @@ def _print_verified(told: dict[str, Any]) -> None:
     kept = "its mail is relayed" if told["protected"] else "no mail is relayed for it"
     typer.echo(output.clean(f"{told['domain']} ({told['tenant']}): {how}; {kept}"))
     for record in told["records"]:
-        print_records([record])
+        _print_records([record])
         typer.echo(f"  found  {_SEEN[record['seen']]}")
         for server in record["servers"]:
             said = f"{server['said']} ({server['records']})" if server["records"] else server["said"]
@@ -167,7 +177,7 @@ def _print_verified(told: dict[str, Any]) -> None:
             typer.echo(f"  note   {output.clean(record['problem'])}")
 
 
-def print_records(records: list[dict[str, Any]]) -> None:
+def _print_records(records: list[dict[str, Any]]) -> None:
     """The TXT records that DNS should have, each as one copies it."""
     for record in records:
         typer.echo(f"{record['region']}: {record['state']}")

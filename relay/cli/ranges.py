@@ -35,7 +35,7 @@ def _show_cloud(cloud: dict[str, Any]) -> None:
     typer.echo(f"{cloud['cloud']}: version {cloud['version']}, {cloud['source']}")
     typer.echo(f"  Microsoft was asked: {cloud['asked'] or 'never'}; answered: {cloud['checked'] or 'never'}")
     if cloud["problem"]:
-        typer.echo(f"  the last answer could not be used: {output.clean(cloud['problem'])}")
+        typer.echo(f"  the last try failed: {output.clean(cloud['problem'])}")
     for network in cloud["networks"]:
         typer.echo(f"  {network['network']:<24}  {network['label']}")
     if held := cloud["held"]:
@@ -73,7 +73,7 @@ def _show_outcome(one: dict[str, Any]) -> None:
     }[one["outcome"]]
     typer.echo(f"{one['cloud']}: {told}; version {one['version']} counts")
     if one["problem"]:
-        typer.echo(f"  the last answer could not be used: {output.clean(one['problem'])}")
+        typer.echo(f"  the last try failed: {output.clean(one['problem'])}")
     if one["held"]:
         typer.echo(f"  held back: version {one['held']}, as {one['why']}; {TAKE}")
     if one["outcome"] in ("failed", "early") and one["next"]:

@@ -47,7 +47,7 @@ def add(
 
 @app.command()
 def show(name: TenantName, config: Config, json: Json = False) -> None:
-    """Show one tenant: its values, its domains with the records that prove them, its rotation."""
+    """Show one tenant: its values, its domains and how far their proof is, its rotation."""
     from relay import control  # noqa: PLC0415
 
     _print(control.tenant_show(config, name), as_json=json)
@@ -97,8 +97,13 @@ def rotate(
     """Give a tenant a new loop value beside its old one; both are valid until the old one is ended or unused."""
     from relay import control  # noqa: PLC0415
 
+    if force and not end:
+        raise typer.BadParameter("--force goes with --end")
     shown = control.tenant_rotate_end(config, name, force=force) if end else control.tenant_rotate(config, name)
     _print(shown, as_json=json)
+    if not json:
+        how = "run it: its rules forget the old value" if end else "run it with -Rotate: its rules take the new value"
+        typer.echo(f"next: sluice tenant script '{name}', and {how}")
 
 
 @app.command()

@@ -6,7 +6,7 @@ and no loop value but where a function says so.
 
 from relay.control.common import NotFound, Plain, Unusable
 from relay.control.diagnosis import doctor
-from relay.control.domains import domain_add, domain_find_smtp, domain_verify, host_judge
+from relay.control.domains import domain_add, domain_find_smtp, domain_set, domain_verify, host_judge
 from relay.control.exchange import Handout, tenant_guide, tenant_script
 from relay.control.house import check, engine_new
 from relay.control.mail import (
@@ -26,7 +26,6 @@ from relay.control.tenants import (
     Changes,
     domain_list,
     domain_remove,
-    domain_set,
     tenant_add,
     tenant_apply,
     tenant_list,

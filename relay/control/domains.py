@@ -15,7 +15,8 @@ from relay.dns import Resolver
 from relay.errors import NotFound
 from relay.onboarding.domains import findsmtp
 from relay.onboarding.domains.findsmtp import Found
-from relay.onboarding.domains.mailhosts import Ours
+from relay.onboarding.domains.mailhosts import Ours, by_name
+from relay.onboarding.domains.outcomes import Outcome
 from relay.onboarding.domains.verifying import Checked
 from relay.records import verifications
 from relay.tenants.names import a_label
@@ -38,20 +39,38 @@ def host_judge(config: Path, host: str) -> Plain:
     return _plain(asyncio.run(_judge_host(load(config), host)))
 
 
-def domain_add(
-    config: Path, name: str, domain: str, next_hop: str | None = None, *, vouched: bool = False
-) -> list[Plain]:
-    """Give the tenant a domain, with the next hop that FIND SMTP finds where none is given; the records that its DNS
-    should have.
+def domain_add(config: Path, name: str, domain: str, next_hop: str | None = None, *, vouched: bool = False) -> Plain:
+    """Give the tenant a domain, with the next hop that FIND SMTP finds where none is given; the domain as `domain_list`
+    has it, with the records that its DNS should have.
 
     Raises ConfigProblems, NotFound, Unusable (with the next step, where no host can be taken), StoreFailed.
     """
-    if next_hop is None:
+    if next_hop is not None:
+        _refuse_ourselves(load(config), next_hop)
+    else:
         found = domain_find_smtp(config, domain)
         if not found["usable"]:
             raise Unusable(f"{found['explanation']} {found['next_step']}")
         next_hop = found["host"]
     return tenants.domain_add(config, name, domain, next_hop, vouched=vouched)
+
+
+def domain_set(config: Path, name: str, domain: str, *, next_hop: str | None, vouched: bool | None) -> Plain:
+    """Change where a domain's mail goes on to, or whether it is vouched for; what is None stays. The domain as
+    `domain_list` has it.
+
+    Raises ConfigProblems, NotFound, Unusable, StoreFailed.
+    """
+    if next_hop is not None:
+        _refuse_ourselves(load(config), next_hop)
+    return tenants.domain_set(config, name, domain, next_hop=next_hop, vouched=vouched)
+
+
+def _refuse_ourselves(settings: Settings, next_hop: str) -> None:
+    """Nobody may type a loop. By the name alone: a host may be typed before the DNS knows it."""
+    found = findsmtp.judged("", [by_name(next_hop.partition(":")[0], ours(settings))])
+    if found.outcome is Outcome.OURSELVES:
+        raise Unusable(f"{found.explanation} {found.next_step}")
 
 
 async def _find(settings: Settings, domain: str) -> Found:

@@ -131,19 +131,19 @@ def tenant_rotate_end(config: Path, name: str, *, force: bool) -> Plain:
     return tenant_show(config, name)
 
 
-def domain_add(config: Path, name: str, domain: str, next_hop: str, *, vouched: bool = False) -> list[Plain]:
-    """Give the tenant a domain; the records that its DNS should have.
+def domain_add(config: Path, name: str, domain: str, next_hop: str, *, vouched: bool = False) -> Plain:
+    """Give the tenant a domain with that next hop, whatever it is: `domains.domain_add` looks at it first. The domain,
+    as `domain_list` has it.
 
     Raises ConfigProblems, NotFound, Unusable, StoreFailed.
     """
     document = {"name": domain, "next_hop": next_hop, "verified": vouched}
-    shown = _changed(config, name, lambda documents, known: tenancy.with_domain(documents, known, name, document))
-    added = a_label(domain)  # others may have been added or removed since
-    return [row for row in shown["records"] if row["domain"] == added]
+    _changed(config, name, lambda documents, known: tenancy.with_domain(documents, known, name, document))
+    return _listed(config, name, domain)
 
 
 def domain_set(config: Path, name: str, domain: str, *, next_hop: str | None, vouched: bool | None) -> Plain:
-    """Change where a domain's mail goes on to, or whether it is vouched for; what is None stays. The domain, as
+    """Change what is not None of a domain, to whatever it is: `domains.domain_set` looks at it first. The domain, as
     `domain_list` has it: one that is not vouched for any more is not protected until its records are seen.
 
     Raises ConfigProblems, NotFound, Unusable, StoreFailed.
@@ -151,6 +151,11 @@ def domain_set(config: Path, name: str, domain: str, *, next_hop: str | None, vo
     given = {"next_hop": next_hop, "verified": vouched}
     values = {key: value for key, value in given.items() if value is not None}
     _changed(config, name, lambda documents, known: tenancy.with_changed_domain(documents, known, name, domain, values))
+    return _listed(config, name, domain)
+
+
+def _listed(config: Path, name: str, domain: str) -> Plain:
+    """The domain after a change; others may have been added or removed since, and this one too."""
     found = [one for one in domain_list(config, name) if one["domain"] == a_label(domain)]
     if not found:
         raise NotFound(f"{name} has no domain {domain[:255]!a} any more")

@@ -73,8 +73,8 @@ def test_find_smtp_for_programs(sluice, config):
         (["other.example"], "other.example: this relay itself"),
         (["nobody.example"], "nobody.example: no answer"),
         (["nobody.acme.example"], "nobody.acme.example: no such domain"),
-        (["acme.example", "--next-hop", "smtp.office365.com"], "a wrong value"),
-        (["acme.example", "--next-hop", "both.relay.example"], "this relay itself"),
+        (["acme.example", "--next-hop", "smtp.office365.com"], "smtp.office365.com: a wrong value"),
+        (["acme.example", "--next-hop", "both.relay.example"], "both.relay.example: this relay itself"),
     ],
 )
 def test_the_status_tells_that_there_is_nothing_to_take(sluice, config, words, line):
@@ -85,7 +85,7 @@ def test_the_status_tells_that_there_is_nothing_to_take(sluice, config, words, l
 
 def test_a_typed_host_that_will_do(sluice, config):
     ran = sluice("domain", "find-smtp", "acme.example", "--next-hop", HOST, "--config", config)
-    assert (ran.status, ran.out.splitlines()[0]) == (0, "usable")
+    assert (ran.status, ran.out.splitlines()[0]) == (0, f"{HOST}: usable")
 
 
 def test_what_is_no_domain(sluice, config):
@@ -96,7 +96,11 @@ def test_what_is_no_domain(sluice, config):
 
 def test_a_domain_is_added_with_the_host_that_is_found(sluice, config):
     sluice("tenant", "add", "acme", "--config", config)
-    assert sluice("domain", "add", "acme", "acme.example", "--config", config).status == 0
+    ran = sluice("domain", "add", "acme", "acme.example", "--config", config)
+    first, region, *record, last = ran.out.splitlines()
+    assert (ran.status, first, region) == (0, f"acme.example: its mail goes on to {HOST}", "primary: pending")
+    assert [line.split()[0] for line in record] == ["name", "type", "value"]
+    assert last == "next: publish that in the DNS of acme.example, then sluice domain verify 'acme' acme.example"
     (domain,) = json.loads(sluice("domain", "list", "--json", "--config", config).out)
     assert domain["next_hop"] == HOST
 
@@ -108,6 +112,24 @@ def test_a_domain_is_not_added_when_none_is_found(sluice, config):
     assert "mx1.relay.example is this relay itself" in ran.err
     assert "admin.microsoft.com" in ran.err
     assert json.loads(sluice("domain", "list", "--json", "--config", config).out) == []
+
+
+def test_nobody_can_type_a_loop(sluice, config):
+    sluice("tenant", "add", "acme", "--config", config)
+    sluice("domain", "add", "acme", "acme.example", "--config", config)
+    for words in (["add", "acme", "two.example"], ["set", "acme", "acme.example"]):
+        for host in ("IN.relay.example:25", "both.relay.example.", "mx1.relay.example"):
+            ran = sluice("domain", *words, "--next-hop", host, "--config", config)
+            assert (ran.status, ran.out) == (1, "")
+            assert "is this relay itself" in ran.err
+    (domain,) = json.loads(sluice("domain", "list", "--json", "--config", config).out)
+    assert domain["next_hop"] == HOST
+
+
+def test_a_domain_that_is_vouched_for_is_added_without_a_record(sluice, config):
+    sluice("tenant", "add", "acme", "--config", config)
+    ran = sluice("domain", "add", "acme", "acme.example", "--vouch", "--config", config)
+    assert (ran.status, ran.out) == (0, f"acme.example: its mail goes on to {HOST}\n")
 
 
 def test_verify_tells_what_to_publish_and_whether_it_is_there(sluice, config, named):

@@ -117,7 +117,7 @@ def test_what_fails_is_told_and_the_old_list_counts(ranges, service):
     assert ran.status == 1
     first, second, third = ran.out.splitlines()
     assert first == "worldwide: not refreshed; version 2026081400 counts"
-    assert second == "  the last answer could not be used: /version/Worldwide: the answer is 503 and not 200"
+    assert second == "  the last try failed: /version/Worldwide: the answer is 503 and not 200"
     assert third.startswith("  Microsoft may be asked again at 20")
     assert ranges("update").status == 1
     assert second in ranges("show").out.splitlines()

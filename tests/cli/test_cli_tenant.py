@@ -148,13 +148,13 @@ def test_a_tenant_comes_changes_and_goes(does):
     told = json.loads(does("tenant", "set", "acme", "policy.spam=quarantine", "proof=log", "--json"))
     assert (told["policy"]["spam"], told["proof"], told["contacts"]) == ("quarantine", "log", ["it@acme.example"])
     assert told["loop_values"] == 1
-    records = json.loads(does("domain", "add", "acme", "acme.example", "--next-hop", "mx.acme.example", "--json"))
-    assert [(one["name"], one["region"], one["state"]) for one in records] == [
+    added = json.loads(does("domain", "add", "acme", "acme.example", "--next-hop", "mx.acme.example", "--json"))
+    assert (added["next_hop"], added["protected"]) == ("mx.acme.example", False)
+    assert [(one["name"], one["region"], one["state"]) for one in added["records"]] == [
         ("_sluice.acme.example", "east", "pending"),
         ("_sluice.acme.example", "primary", "pending"),
     ]
-    domain, *_ = json.loads(does("domain", "list", "--json"))
-    assert (domain["protected"], domain["records"]) == (False, records)
+    assert json.loads(does("domain", "list", "--json")) == [added]
     shown = does("tenant", "show", "acme")
     assert "domain  acme.example  to mx.acme.example  east pending, primary pending" in shown
     assert re.search(r"^policy.spam +quarantine$", shown, re.MULTILINE)
@@ -198,8 +198,17 @@ def test_a_rotation_begins_and_ends(does):
     assert does("tenant", "rotate", "acme", "--end", status=1) == (
         "sluice: acme: no message with the new value has come yet\n"
     )
+    assert "--force goes with --end" in does("tenant", "rotate", "acme", "--force", status=2)
     told = json.loads(does("tenant", "rotate", "acme", "--end", "--force", "--json"))
     assert (told["loop_values"], told["rotation"]) == (1, None)
+
+
+def test_a_rotation_tells_what_to_run_next(does):
+    does("tenant", "add", "acme")
+    *_, last = does("tenant", "rotate", "acme").splitlines()
+    assert last.startswith("next: sluice tenant script 'acme', and run it with -Rotate")
+    *_, last = does("tenant", "rotate", "acme", "--end", "--force").splitlines()
+    assert last.startswith("next: sluice tenant script 'acme', and run it: ")
 
 
 def test_what_a_command_cannot_use_is_told(does):
@@ -207,6 +216,7 @@ def test_what_a_command_cannot_use_is_told(does):
     does("tenant", "add", "acme")
     assert does("tenant", "add", "ACME", status=1) == "sluice: name: another tenant has this name already\n"
     assert "must be KEY=VALUE" in does("tenant", "set", "acme", "proof", status=2)
+    assert "tell what to change" in does("domain", "set", "acme", "acme.example", status=2)
     told = does("domain", "add", "acme", "acme.example", "--next-hop", "smtp.office365.com", status=1)
     assert told.startswith("sluice: domain.next_hop: smtp.office365.com")
 
