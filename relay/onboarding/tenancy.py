@@ -4,6 +4,7 @@ Documents are what `tenants.model.Tenant` says as plain data. Every function giv
 names are unique, a domain belongs to one tenant, an environment is one that there is.
 """
 
+import re
 import secrets
 import string
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from relay.errors import NotFound, Unusable
 from relay.onboarding.environment import PRIMARY, Environment
-from relay.records.verifications import Row
+from relay.records.verifications import PREFIX, Row
 from relay.tenants.model import Tenant, TenantFile
 from relay.tenants.names import a_label
 
@@ -24,7 +25,7 @@ Environments = Mapping[str, Environment]
 OWN_COMMANDS = ("name", "loop_values", "domain", "person", "list")
 """Keys of a tenant that `changed` does not set: other commands do, or the tenant file."""
 _ALPHABET = string.ascii_letters + string.digits
-_RECORD = "sluice-verification="
+_SHOULD = re.compile(r"^[A-Z]\w+ should ")
 
 
 def new_secret() -> str:
@@ -150,7 +151,7 @@ def checked(documents: Iterable[Document], environments: Environments) -> Docume
         tenants = TenantFile.model_validate({"tenant": list(documents)}).tenant
     except ValidationError as error:
         mistakes = error.errors(include_url=False, include_input=False, include_context=False)
-        raise Unusable("; ".join(_told(mistake) for mistake in mistakes)) from None
+        raise Unusable("; ".join(dict.fromkeys(map(_told, mistakes)))) from None
     wrong = [mistake for tenant in tenants for mistake in mistakes_of(tenant, environments)]
     if wrong:
         raise Unusable("; ".join(wrong))
@@ -159,7 +160,10 @@ def checked(documents: Iterable[Document], environments: Environments) -> Docume
 
 def _told(mistake: Any) -> str:
     place = ".".join(str(part) for part in mistake["loc"] if not isinstance(part, int)).removeprefix("tenant.")
-    return f"{place}: {mistake['msg'].removeprefix('Value error, ')}"
+    if mistake["type"] == "bool_parsing":
+        return f"{place}: must be true or false"
+    said = mistake["msg"].removeprefix("Value error, ").partition(", unable to ")[0]
+    return f"{place}: {_SHOULD.sub('must ', said)}"
 
 
 def mistakes_of(tenant: Tenant, environments: Environments) -> Iterable[str]:
@@ -183,5 +187,5 @@ def wanted(documents: Documents, environments: Environments, now: float) -> Iter
         for domain in tenant.domain:
             if not domain.verified:
                 for region in regions:
-                    value = _RECORD + new_secret()
+                    value = PREFIX + new_secret()
                     yield Row(tenant.name, domain.name, region, value, added=now, changed=now)

@@ -9,6 +9,8 @@ from relay.records.schema import verifications as table
 from relay.records.store import Store
 from relay.records.tenants import touch
 
+PREFIX = "sluice-verification="
+"""What every value begins with."""
 PENDING = "pending"
 PROVEN = ("verified", "lapsing")
 """States in which a domain is protected: its record is there, or it went away only lately."""

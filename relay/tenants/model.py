@@ -1,5 +1,6 @@
 """What a tenant file may say. Every mistake is an error at its key; no message and no repr shows a loop value."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
@@ -18,6 +19,12 @@ from relay.policy.model import Policy
 from relay.tenants.hops import NextHop
 from relay.tenants.lists import Address, Entry, Person
 from relay.tenants.table import DomainName, Table
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9]([A-Za-z0-9._ -]*[A-Za-z0-9])?", value):
+        raise ValueError("must be of letters and digits, and between them also spaces, dots, hyphens, underscores")
+    return value
 
 
 def _next_hop(value: object) -> NextHop:
@@ -74,7 +81,7 @@ class Scope(Table):
 class Tenant(Table):
     """[[tenant]]: one customer, with its domains."""
 
-    name: str = Field(max_length=100, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._ -]*[A-Za-z0-9])?$")
+    name: Annotated[str, Field(max_length=100), AfterValidator(_name)]
     """What records, logs and commands call it."""
     loop_values: Annotated[
         tuple[Annotated[str, AfterValidator(_loop_value)], ...], AfterValidator(_few), Field(repr=False)

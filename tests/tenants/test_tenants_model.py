@@ -74,8 +74,8 @@ def test_no_repr_shows_a_loop_value():
 @pytest.mark.parametrize(
     ("change", "place", "word"),
     [
-        ({"name": ""}, ("name",), "pattern"),
-        ({"name": "a\r\nb"}, ("name",), "pattern"),
+        ({"name": ""}, ("name",), "letters and digits"),
+        ({"name": "a\r\nb"}, ("name",), "letters and digits"),
         ({"loop_values": []}, ("loop_values",), "1 to 10"),
         ({"loop_values": ["x" * 9] * 11}, ("loop_values",), "1 to 10"),
         ({"loop_values": ["1234567"]}, ("loop_values", 0), "8 to 200"),

@@ -17,10 +17,8 @@ from typing import Final
 
 from relay.dns.answers import Said
 from relay.dns.authority import Hearing
-from relay.records.verifications import PROVEN, Row
+from relay.records.verifications import PREFIX, PROVEN, Row
 
-PREFIX: Final = "sluice-verification="
-"""What every value begins with."""
 PENDING_EVERY: Final = 300.0
 """Seconds between two looks while somebody may be waiting for it."""
 WORRIED_EVERY: Final = 3_600.0
