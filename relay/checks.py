@@ -279,6 +279,6 @@ def stored_documents(settings: Settings) -> list[dict[str, Any]]:
         store.close()
 
 
-_NO_TENANTS = Note("no tenants are stored, all mail is put off (451): see `sluice tenant apply`")
+_NO_TENANTS = Note("no tenants are stored, all mail is put off (451): see `sluice tenant add`")
 STARTING: Sequence[Rule] = (_smtp, _delivery, _arc, _notices, _engines)
 RULES: Sequence[Rule] = (*STARTING, _deadlines, _onboarding, _expiry, _admission, _state, _tenants)

@@ -11,7 +11,7 @@ from relay.records.store import Store
 LEAST = '[node]\nname = "mx1.relay.example"\nstate = "state"\n'
 PLAIN = LEAST + "[smtp]\nrequire_tls = false\n"
 TESTPATTERNS_NOTE = "note: no [engines.*] table: testpatterns alone runs"
-TENANTS_NOTE = "note: no tenants are stored, all mail is put off (451): see `sluice tenant apply`"
+TENANTS_NOTE = "note: no tenants are stored, all mail is put off (451): see `sluice tenant add`"
 
 
 @pytest.fixture

@@ -29,9 +29,9 @@ def settings(tenant: Tenant, environments: Mapping[str, Environment]) -> Iterato
     if not environments:
         yield topic.skipped("no [environments] are configured")
     elif environment is None:
+        lacks = f"there is no environment {tenant.environment}" if tenant.environment else "it has no environment"
         yield topic.failed(
-            f"it has no environment that there is: {tenant.environment or 'none'}; there are: {listed(environments)}",
-            f"sluice tenant set '{tenant.name}' environment=NAME",
+            f"{lacks}; there are: {listed(environments)}", f"sluice tenant set '{tenant.name}' environment=NAME"
         )
     elif tenant.multi_region and not environment.smart_host_multi_region:
         yield topic.warning(
@@ -45,8 +45,9 @@ def settings(tenant: Tenant, environments: Mapping[str, Environment]) -> Iterato
 
 def _protection(tenant: Tenant) -> Result:
     topic = Topic("tenant.protection", tenant.name, tenant.name)
+    if not tenant.domain:
+        return topic.warning("it has no domain", f"sluice domain add '{tenant.name}' DOMAIN")
     lacking = [
-        *([] if tenant.domain else ["it has no domain"]),
         *(["mail without its loop value is delivered as well (proof = log)"] if tenant.proof == "log" else []),
         *(["nothing is withheld or marked (policy.observe)"] if tenant.policy.observe else []),
     ]

@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import AsyncIterator, Collection
 
 from relay.dns import DnsError, Resolver
+from relay.dns.addresses import is_public
 from relay.onboarding.doctor.result import Result, Topic, listed
 
 MOST = 10
@@ -19,7 +20,7 @@ async def smart_host(resolver: Resolver, host: str) -> AsyncIterator[Result]:
     except DnsError as error:
         yield topic.unknown(str(error), _NO_ANSWER)
         return
-    private = [address for address in addresses if not ipaddress.ip_address(address).is_global]
+    private = [address for address in addresses if not is_public(address)]
     if not addresses:
         yield topic.failed("it has no address: Exchange cannot find it", "publish an A record for it")
     elif private:

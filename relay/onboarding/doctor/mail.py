@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Final
 
 from relay.errors import StoreFailed
+from relay.observe.metrics import NEXT_HOP_FAILURES
 from relay.onboarding.doctor.clock import Clocks
 from relay.onboarding.doctor.result import Result, Topic, listed
 from relay.onboarding.doctor.run import apart
@@ -20,8 +21,6 @@ from relay.tenants.proof import OK, OLD_VALUE
 DAY: Final = 86_400.0
 FEW: Final = 0.01
 """Share of the messages up to which strangers that try, or hiccups of a next hop, are no more than a warning."""
-HOP_FAILURES: Final = ("dns", "connect", "tls", "timeout", "hung_up", "protocol", "no_connection", "changed")
-"""Reasons of ours for deferring that a next hop is the cause of (`delivery/failure.py`)."""
 KNOWN: Final = tuple(
     (re.compile(pattern), remedy)
     for pattern, remedy in (
@@ -96,7 +95,7 @@ def _unproved(fact: Fact) -> bool:
 
 
 def _by_hop(fact: Fact) -> bool:
-    return fact.outcome == "rejected_by_next_hop" or fact.reason.partition(":")[0] in HOP_FAILURES
+    return fact.outcome == "rejected_by_next_hop" or fact.reason.partition(":")[0] in NEXT_HOP_FAILURES
 
 
 def proved(topic: Topic, facts: Sequence[Fact], refused: Sequence[Fact]) -> Result:
@@ -144,7 +143,7 @@ def _kind(fact: Fact) -> str:
 
 
 def _remedy(kind: str) -> str:
-    if kind in HOP_FAILURES:
+    if kind in NEXT_HOP_FAILURES:
         return "see hop.opens, and the log"
     return next((remedy for pattern, remedy in KNOWN if pattern.search(kind)), "see one of them with sluice scans show")
 

@@ -52,6 +52,20 @@ def test_protection(more, state, told):
     assert (str(result.state), told in result.found) == (state, True)
 
 
+@pytest.mark.parametrize(
+    ("more", "found", "remedy"),
+    [
+        ({"environment": "au"}, "there is no environment au; there are: eu", "environment=NAME"),
+        ({}, "it has no environment; there are: eu", "environment=NAME"),
+    ],
+)
+def test_what_lacks_is_told_with_the_command_that_brings_it(more, found, remedy):
+    environment, protection = subject.settings(tenant(**more, domain=[]), {"eu": EU})
+    assert environment.found == found
+    assert environment.remedy.endswith(remedy)
+    assert protection.remedy == "sluice domain add 'acme' DOMAIN"
+
+
 def row(state="verified", region="eu-west-1", **more):
     return Row("acme", "acme.example", region, "sluice-verification=x", state, **{"checked": NOW - HOUR} | more)
 

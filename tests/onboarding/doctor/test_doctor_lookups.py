@@ -15,6 +15,8 @@ eu      IN A 34.249.190.60
 inside  IN A 10.0.0.1
 inside  IN A 99.81.216.78
 six     IN AAAA 2606:4700::1
+behind  IN AAAA 64:ff9b::10.0.0.1
+all     IN A 239.1.1.1
 mx1     IN A 99.81.216.78
 out78   IN A 99.81.216.78
 wrong   IN A 99.81.216.1
@@ -65,6 +67,8 @@ def one(gathered):
         ("eu.relay.example", "ok", "99.81.216.78"),
         ("six.relay.example", "ok", "2606:4700::1"),
         ("inside.relay.example", "failed", "10.0.0.1"),
+        ("behind.relay.example", "failed", "64:ff9b::a00:1"),
+        ("all.relay.example", "failed", "239.1.1.1"),
         ("empty.relay.example", "failed", "no address"),
         ("nobody.relay.example", "failed", "no address"),
         ("localhost", "failed", "127.0.0.1"),
