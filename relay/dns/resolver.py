@@ -164,9 +164,15 @@ def _failure(error: Exception) -> Answer:
     """Why there is no answer: what became of each server, as dnspython remembers it."""
     troubles = getattr(error, "kwargs", {}).get("errors") or ()
     broken = any(_is_broken(trouble) for *_, trouble, _ in troubles)
-    told = (f"{server.removeprefix('Do53:')}: {_plain(trouble)}" for server, _, _, trouble, _ in troubles)
+    told = (f"{_address(server)}: {_plain(trouble)}" for server, _, _, trouble, _ in troubles)
     detail = "; ".join(dict.fromkeys(told))
     return Answer(Said.BROKEN if broken else Said.NO_ANSWER, detail=detail or _plain(error))
+
+
+def _address(server: str) -> str:
+    """As `dns.servers` writes it; dnspython says "Do53:192.0.2.1@53"."""
+    host, _, port = server.removeprefix("Do53:").rpartition("@")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_broken(trouble: object) -> bool:

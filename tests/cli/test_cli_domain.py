@@ -48,7 +48,7 @@ def test_find_smtp_finds_the_host(sluice, config):
     assert ran.out.splitlines() == [
         "acme.example: usable",
         f"  {HOST} takes the mail: Microsoft 365.",
-        f"  Take it as the next hop, with --next-hop {HOST}.",
+        f"  Take it as the next hop: sluice domain add does so by itself, or with --next-hop {HOST}.",
         "",
         "preference  host                                      is             which is       addresses",
         f"0           {HOST}  Microsoft 365  Microsoft 365  52.101.8.1",

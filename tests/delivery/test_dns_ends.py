@@ -47,6 +47,11 @@ async def test_ends_at_a_real_server(named, name, kind, said, records, alias):
     assert bool(found.detail) is (not said.certain or "x" * 64 in name)
 
 
+async def test_who_gave_no_answer_is_told_as_the_configuration_names_it(named):
+    found = await Resolver([named], 1.0).ask("other.example", "TXT")
+    assert found.detail == f"{named}: it answered REFUSED"
+
+
 def failing(code):
     def fail(question, send):
         made = answer(question)

@@ -44,7 +44,7 @@ _AGAIN: Final = (
     "This says nothing about the domain. Try again; if it stays so, look at dns.servers in the configuration, and ask"
     " who runs the domain's name servers."
 )
-_ALONE: Final = "Take it as the next hop, with --next-hop {host}."
+_ALONE: Final = "Take it as the next hop: sluice domain add does so by itself, or with --next-hop {host}."
 _NOT_ALONE: Final = (
     f"{_ALONE} See whether the other hosts are still wanted: mail that never passes Microsoft 365 is not scanned."
 )
@@ -84,7 +84,7 @@ TEXTS: Final[Mapping[Outcome, tuple[str, str]]] = {
         f"Mail gets here by the transport rule, and not by the MX record, which names Microsoft 365. {_OWN_HOST}",
     ),
     Outcome.PRIVATE: (
-        "{host} is not on the Internet: {what}. No host of Microsoft's has such an address.",
+        "{host} cannot be reached: {what}. No host of Microsoft's has such an address.",
         f"Correct the DNS record; nothing is sent there. {_LOOK_UP}",
     ),
     Outcome.MISSING: (
