@@ -54,7 +54,10 @@ def end(store: Store, tenant: Tenant, days: float, now: float) -> None:
     """Take the old values away; `days` of 0: whatever was seen. Blocks; raises StoreFailed, NotFound, and Unusable also
     when the tenant has other values than `tenant` by now: of those nobody has looked which is in use.
     """
-    reason = why_not(look(store, tenant), days, now) if days else None
+    going = look(store, tenant)
+    reason = why_not(going, days, now) if days else None
+    if reason and going is None and len(tenant.loop_values) > 1:
+        reason = "its old value is a tenant file's: take it out there, or take it away with --end --force"
     if reason:
         raise Unusable(f"{tenant.name}: {reason}")
     tenants.edit(

@@ -91,6 +91,17 @@ def test_the_service_ends_what_is_unused(store, acme):
     assert tenants.revision(store) == before + 1
 
 
+def test_an_old_value_that_a_file_brought_is_not_ended_by_what_was_seen(store, acme):
+    with store.writing() as connection:
+        rotations.end(connection, "acme")
+    with pytest.raises(Unusable, match="its old value is a tenant file's"):
+        rotation.end(store, acme, 3, START + 9 * DAY)
+    rotation.end_unused(store, 3, START + 9 * DAY)
+    assert values(store) == list(acme.loop_values)
+    rotation.end(store, acme, 0, START)
+    assert values(store) == list(acme.loop_values[:1])
+
+
 def test_an_operator_may_insist(store, acme):
     with pytest.raises(Unusable, match="acme: no message with the new value has come yet"):
         rotation.end(store, acme, 3, START + 9 * DAY)
