@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from config.table import HOST, LABEL, Endpoint, Seconds, Table
+from config.table import HOST, LABEL, Endpoint, Positive, Seconds, Table
 
 NoticeKind = Literal["verified", "failed", "lapsing", "lapsed", "working", "unproven", "loop", "next_hop"]
 
@@ -42,11 +42,11 @@ class Onboarding(Table):
 
     txt_label: str = Field("_sluice", pattern=LABEL)
     """A domain is proved by a TXT record at LABEL.DOMAIN."""
-    verify_hours: Seconds = 72.0
+    verify_hours: Positive = 72.0
     """Hours that a new domain has for its record; then its proof has failed. It is looked for all the same."""
-    recheck_hours: Seconds = 24.0
+    recheck_hours: Positive = 24.0
     """Hours between two looks at the record of a proved domain; a new one is looked at every five minutes."""
-    lapse_days: Seconds = 7.0
+    lapse_days: Positive = 7.0
     """Days from a look that finds the record gone until the domain is protected no more; meanwhile it is warned of."""
     name_servers: list[Endpoint] = []
     """Resolvers that are asked for the records, in place of the name servers of each domain, where these cannot be
@@ -54,7 +54,7 @@ class Onboarding(Table):
     private_addresses: bool = False
     """Ask the name servers of domains at private addresses too, and take next hops at such addresses for right: in
     laboratories, and where domains have other records inside."""
-    old_value_days: Seconds = 3.0
+    old_value_days: Positive = 3.0
     """Days without a message that carries an old loop value, and with messages that carry the new one, after which the
     old one is not accepted any more."""
 
@@ -90,7 +90,7 @@ class Notices(Table):
     kinds: list[NoticeKind] = ["verified", "failed", "lapsing", "lapsed", "working", "unproven", "loop", "next_hop"]
     """What is told: a domain's proof was found, was not found in time, has gone, has been gone for too long; the first
     message came with proof and was delivered; mail without proof; mail loops; a next hop that fails."""
-    repeat_hours: Seconds = 24.0
+    repeat_hours: Positive = 24.0
     """Hours between two notices of the same; the next one tells how many messages it is about."""
     look_seconds: Seconds = 60.0
     """Seconds between two looks at what there is to tell."""
