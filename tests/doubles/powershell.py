@@ -36,29 +36,38 @@ LANGUAGE = tree_sitter.Language(tree_sitter_powershell.language())
 class Node:
     """A node of the tree as plain data: to ask the parser's own ones again and again is slow."""
 
-    __slots__ = ("children", "end_byte", "named_children", "start_byte", "text", "type")
+    __slots__ = ("children", "end_byte", "named_children", "source", "start_byte", "type")
 
-    def __init__(self, node):
+    def __init__(self, node, source):
         if node.is_error or node.is_missing:
             raise Strange(f"{node.start_point}: {node.text[:100]!r}")
-        self.type = node.type
-        self.text = node.text
+        self.type, self.source = node.type, source
         self.start_byte, self.end_byte = node.start_byte, node.end_byte
-        self.children = [Node(child) for child in node.children]
-        named = [child.is_named for child in node.children]
-        self.named_children = [child for child, is_named in zip(self.children, named, strict=True) if is_named]
+        self.children, self.named_children = [], []
+        for child in node.children:
+            made = Node(child, source)
+            self.children.append(made)
+            if child.is_named:
+                self.named_children.append(made)
+
+    @property
+    def text(self):
+        """What is written there; cut out when it is asked for, as most nodes are never asked."""
+        return self.source[self.start_byte : self.end_byte]
 
 
 def parse(source: str) -> Node:
     """The tree of a script; a script with mistakes is an error."""
-    return Node(tree_sitter.Parser(LANGUAGE).parse(source.encode()).root_node)
+    written = source.encode()
+    return Node(tree_sitter.Parser(LANGUAGE).parse(written).root_node, written)
 
 
 def walk(node):
-    """A node and all below it."""
-    yield node
-    for child in node.children:
-        yield from walk(child)
+    """A node and all below it, in the order in which they are written."""
+    waiting = [node]
+    while waiting:
+        yield (one := waiting.pop())
+        waiting += reversed(one.children)
 
 
 class Return(Exception):

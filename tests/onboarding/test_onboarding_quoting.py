@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from doubles.exchange import Exchange
-from doubles.powershell import Machine, Node, parse
+from doubles.powershell import Machine, Node, parse, walk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onboarding.exchange_kit import OLD, plan
@@ -32,12 +32,6 @@ HOSTILE = [
     " ",
 ]
 CONTROLS = ["\n", "\r\n", "\0", "\x1b[31m", "\x85", "a\tb", "\x7f"]
-
-
-def walk(node: Node):
-    yield node
-    for child in node.children:
-        yield from walk(child)
 
 
 def valued(text):
