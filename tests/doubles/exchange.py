@@ -135,11 +135,11 @@ class Exchange:
         defaults = {"Enabled": True, "RequireTls": True, "ConnectorType": "Partner", "Comment": None,
                     "RestrictDomainsToIPAddresses": False, "RestrictDomainsToCertificate": False,
                     "SenderIPAddresses": []}  # fmt: skip
-        self.inbound.append(restricted(defaults | values | {"Name": Name}))
+        self.inbound.append(restricted(defaults | values | {"Name": Name, "WhenChanged": self.now}))
 
     @cmdlet
     def set_inboundconnector(self, Identity, **values):  # noqa: N803
-        restricted(there(self.inbound, Identity)).update(values)
+        restricted(there(self.inbound, Identity)).update(values, WhenChanged=self.now)
 
     @cmdlet
     def remove_inboundconnector(self, Identity, **_):  # noqa: N803
@@ -157,14 +157,14 @@ class Exchange:
         defaults = {"Enabled": True, "IsTransportRuleScoped": False, "TestMode": False, "UseMXRecord": True,
                     "SmartHosts": [], "TlsSettings": None, "TlsDomain": None, "ConnectorType": "Partner",
                     "Comment": None, "IsValidated": False, "LastValidationTimestamp": None}  # fmt: skip
-        self.outbound.append(routed(defaults | values | {"Name": Name}))
+        self.outbound.append(routed(defaults | values | {"Name": Name, "WhenChanged": self.now}))
 
     @cmdlet
     def set_outboundconnector(self, Identity, **values):  # noqa: N803
         found = there(self.outbound, Identity)
         if not {"IsValidated", "LastValidationTimestamp"} & set(values):
             values["IsValidated"] = False
-        found.update(values)
+        found.update(values, WhenChanged=self.now)
         routed(found)
 
     @cmdlet

@@ -2,11 +2,13 @@
 
 import copy
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from doubles.exchange import TENANT
 from doubles.powershell_values import Strange, Thrown
-from onboarding.exchange_kit import NEW, OLD, Exchange, details, parse, results, run, written
+from doubles.rule_engine import Mail, apply
+from onboarding.exchange_kit import EU, NEW, OLD, Exchange, details, parse, plan, results, run, written
 
 from relay.onboarding.exchange.rules import LOOP, OUTBOUND
 
@@ -194,7 +196,7 @@ DRIFT = {
 def test_drift_is_put_right(ready, change):
     def comparable():
         told = state(ready)
-        for one in told["rules"]:
+        for one in (*told["rules"], *told["inbound"], *told["outbound"]):
             del one["WhenChanged"]
         for one in told["spoof"]:
             del one["Identity"]
@@ -278,6 +280,87 @@ def test_a_block_entry_of_the_tenants_own_is_not_turned_round(exchange):
     assert "Sluice Redirect Rule" not in names(exchange)
     run(exchange, SCRIPT, Remove=True)
     assert len(exchange.spoof) == 1
+
+
+# Another environment, another region.
+
+EAST = replace(EU, name="east", egress=("3.81.182.154",), secondary_egress=(), smart_host="in.east.example")
+MOVES = {
+    "another environment": ({}, {"environment": EAST}),
+    "a region more": ({}, {"multi_region": True}),
+    "a region less": ({"multi_region": True}, {}),
+}
+FROM = {"in.sluice.example": EU.egress, "in.east.example": EAST.egress, "all.sluice.example": EU.addresses(True)}
+TO_SLUICE = "Make the connector on which mail goes to Sluice"
+
+
+def comes_back(exchange, before=()):
+    """Whether mail that goes now, and mail that went `before`, is not sent to Sluice a second time."""
+    sent = apply(exchange.rules, Mail())
+    hosts = {*exchange.outbound[0]["SmartHosts"], *before}
+    back = [replace(sent, address=address, route=None) for host in hosts for address in FROM[host]]
+    return sent.route == OUTBOUND and not any(apply(exchange.rules, one).route for one in back)
+
+
+@pytest.mark.parametrize(("old", "new"), MOVES.values(), ids=MOVES.keys())
+def test_on_a_move_mail_comes_back_from_wherever_it_went(exchange, old, new):
+    run(exchange, script_of=old)
+    script, before, statuses = parse(written(**new)), tuple(exchange.outbound[0]["SmartHosts"]), []
+    for _ in range(4):
+        exchange.now += dt.timedelta(minutes=31)
+        statuses.append(run(exchange, script).status)
+        assert comes_back(exchange, before if statuses[-1] else ())
+        accepted = rule(exchange, "Sluice Guard Rule")["ExceptIfSenderIpRanges"]
+        assert set(accepted) >= set(FROM[exchange.outbound[0]["SmartHosts"][0]])
+    assert statuses == sorted(statuses, reverse=True)
+    assert statuses[0] == 2
+    assert statuses[2:] == [0, 0]
+    every = list(plan(**new).step("addresses").properties[0].value)
+    assert sorted(exchange.connection["IPAllowList"]) == sorted(every)
+    assert exchange.inbound[0]["SenderIPAddresses"] == accepted == every
+
+
+@pytest.mark.parametrize(("old", "new"), MOVES.values(), ids=MOVES.keys())
+@pytest.mark.parametrize("cmdlet", ["Set-TransportRule", "Get-TransportRule", "Set-InboundConnector",
+    "Set-OutboundConnector", "Validate-OutboundConnector", "Get-OutboundConnector",
+    "Set-HostedConnectionFilterPolicy"])  # fmt: skip
+def test_a_move_that_fails_half_way_loses_no_mail(exchange, old, new, cmdlet):
+    run(exchange, script_of=old)
+    script, before = parse(written(**new)), tuple(exchange.outbound[0]["SmartHosts"])
+    for failing in ({cmdlet: "throttled"}, {}, {cmdlet: "throttled"}, {}, {}, {}):
+        exchange.now += dt.timedelta(minutes=31)
+        exchange.failing = failing
+        assert run(exchange, script).status in ((0, 1, 2) if failing else (0, 2))
+        assert comes_back(exchange)
+    assert run(exchange, script).status == 0
+    assert exchange.outbound[0]["SmartHosts"] != list(before)
+
+
+def test_mail_goes_to_another_smart_host_only_when_all_of_exchange_knows_what_comes_back(ready):
+    script = parse(written(environment=EAST))
+    for minutes in (0, 29):
+        ready.now += dt.timedelta(minutes=minutes)
+        ran = run(ready, script)
+        assert (ran.status, results(ran)[TO_SLUICE]) == (2, "waiting")
+        assert ready.outbound[0]["SmartHosts"] == ["in.sluice.example"]
+    assert run(ready, script, NoWait=True).status == 0
+    assert ready.outbound[0]["SmartHosts"] == ["in.east.example"]
+    assert rule(ready, "Sluice Guard Rule")["ExceptIfSenderIpRanges"] == list(EAST.egress)
+
+
+def test_a_strangers_address_in_a_rule_is_taken_out(ready):
+    rule(ready, "Sluice Guard Rule")["ExceptIfSenderIpRanges"].append("203.0.113.0/24")
+    assert run(ready, SCRIPT).status == 0
+    assert rule(ready, "Sluice Guard Rule")["ExceptIfSenderIpRanges"] == list(EU.egress)
+
+
+def test_spoof_entries_of_the_other_variant_go(exchange):
+    run(exchange, SCRIPT, AsInArticle=True)
+    assert run(exchange, SCRIPT).status == 0
+    assert {one["SendingInfrastructure"] for one in exchange.spoof} == {"mx.sluice.example"}
+    run(exchange, SCRIPT, AsInArticle=True)
+    run(exchange, SCRIPT, Remove=True, NoWait=True)
+    assert exchange.spoof == []
 
 
 # Failures.
@@ -397,7 +480,7 @@ def test_removal_disables_first_and_takes_the_rest_later(ready):
     assert (ready.rules, ready.inbound, ready.outbound, ready.spoof, ready.sealers) == ([], [], [], [], [])
     assert ready.connection["IPAllowList"] == []
     calls = [call for call, _ in ready.changes]
-    assert calls[1:9] == ["Remove-TransportRule"] * 7 + ["Remove-OutboundConnector"]
+    assert calls[1:9] == ["Remove-TransportRule", "Remove-OutboundConnector"] + ["Remove-TransportRule"] * 6
     assert ready.changes[1][1]["Identity"] == "Sluice Redirect Rule"
     ready.changes.clear()
     assert run(ready, SCRIPT, Remove=True).status == 0

@@ -119,6 +119,13 @@ def _afterwards(plan: Plan) -> Iterable[str]:
     )
     yield ""
     yield (
+        "**Other addresses or another smart host** (another environment, a second region): first add the new addresses "
+        "beside the old ones wherever a rule has them. Half an hour later change the smart host. Take the old addresses "
+        "out half an hour after that, out of the allow list too. Else mail under way is sent to Sluice a second time, "
+        "which refuses it."
+    )
+    yield ""
+    yield (
         "**To leave Sluice**: disable the redirect rule first, and wait half an hour until mail comes directly. Then "
         "remove the rules, then the connectors, then the allow lists, and at last `sluice tenant remove`."
     )

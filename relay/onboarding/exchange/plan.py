@@ -31,6 +31,8 @@ class Form(StrEnum):
     """A number of KB; Exchange gives it back as "39.06 MB (40,960,000 bytes)"."""
     LIST = "list"
     """The same items in any order and case; nothing else may be there."""
+    RANGES = "ranges"
+    """Addresses from which mail comes back: like LIST, but those of before stay until no mail comes from them."""
     EXACT = "exact"
     """A list in which case counts."""
     SECRET = "secret"  # noqa: S105 - a name
@@ -155,7 +157,9 @@ def flag(name: str, value: bool) -> Property:
     return Property(name, Form.FLAG, value)
 
 
-def several(name: str, *items: str, form: Literal[Form.LIST, Form.EXACT, Form.SECRETS] = Form.LIST) -> Property:
+def several(
+    name: str, *items: str, form: Literal[Form.LIST, Form.RANGES, Form.EXACT, Form.SECRETS] = Form.LIST
+) -> Property:
     """A list; none of it when there are no items."""
     return Property(name, form, items) if items else Property(name, Form.EMPTY, None)
 

@@ -17,6 +17,7 @@ PORTALS: Mapping[str, tuple[str, str]] = {
 LABELS: Mapping[str, str] = {
     "Domains": "Accepted domains that must be there",
     "SendingInfrastructure": "Each with * in front, Allow, once as External and once as Internal",
+    "Former": "Remove what is there from an earlier set-up, with * in front",
     "SpamAction": "Spam",
     "HighConfidenceSpamAction": "High confidence spam",
     "PhishSpamAction": "Phishing",

@@ -117,7 +117,11 @@ def _rule(
 
 def _ours(common: _Common) -> Property:
     """From our addresses; as in the article, rules about spam believe everybody."""
-    return several("SenderIpRanges", *common.addresses) if common.hardened else nothing("SenderIpRanges")
+    return _addresses(common) if common.hardened else nothing("SenderIpRanges")
+
+
+def _addresses(common: _Common, prefix: str = "") -> Property:
+    return several(f"{prefix}SenderIpRanges", *common.addresses, form=Form.RANGES)
 
 
 def _bears_value(common: _Common, prefix: str = "") -> tuple[Property, ...]:
@@ -148,7 +152,7 @@ def _guard(common: _Common) -> Step:
         "Whoever writes that header into a message does not skip the scan with it.",
         (
             *_matches(LOOP, r"\S"),
-            several("ExceptIfSenderIpRanges", *common.addresses),
+            _addresses(common, "ExceptIf"),
             text("RemoveHeader", LOOP),
         ),
     )
@@ -202,7 +206,7 @@ def _exceptions(common: _Common) -> tuple[Property, ...]:
     """One of them is enough, so that the address must not be one where value and address are demanded together."""
     return (
         *_bears_value(common, "ExceptIf"),
-        several("ExceptIfSenderIpRanges", *(() if common.hardened else common.addresses)),
+        nothing("ExceptIfSenderIpRanges") if common.hardened else _addresses(common, "ExceptIf"),
         Property("ExceptIfMessageSizeOver", Form.SIZE, LARGEST_KB),
     )
 
@@ -255,7 +259,7 @@ def _trust(common: _Common) -> Step:
         "In some of Microsoft's forests allowed addresses are judged all the same; this is Microsoft's remedy.",
         (
             *_bears_value(common),
-            several("SenderIpRanges", *common.addresses),
+            _addresses(common),
             *_matches(REPORT, level(5, 6, 7, 8, 9), prefix="ExceptIf"),
             text("ExceptIfHeaderContainsMessageHeader", SPAM),
             several("ExceptIfHeaderContainsWords", "FAIL", form=Form.EXACT),
@@ -273,6 +277,6 @@ def _clean(common: _Common) -> Step:
         "Sluice Clean Rule",
         common.place(7),
         "Nobody who reads the message learns the value.",
-        (*_bears_value(common), several("SenderIpRanges", *common.addresses), text("RemoveHeader", LOOP)),
+        (*_bears_value(common), _addresses(common), text("RemoveHeader", LOOP)),
     )
     return replace(made, rotates=True)

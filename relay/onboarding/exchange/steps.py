@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from relay.errors import Unusable
 from relay.onboarding.environment import Environment
 from relay.onboarding.exchange import limits, notes, rules
-from relay.onboarding.exchange.plan import Kind, Plan, Step, Variant, flag, several, text
+from relay.onboarding.exchange.plan import Form, Kind, Plan, Step, Variant, flag, several, text
 from relay.tenants.model import Tenant
 
 OUTBOUND = rules.OUTBOUND
@@ -63,9 +63,12 @@ def _steps(
     if sealer:
         yield _sealer(sealer)
     yield _inbound(addresses)
-    yield _outbound(host)
+    made = list(rules.steps(scope, tenant.loop_values, addresses, variant, _ALLOWED))
+    before = [step for step in made if not (step.redirects or step.absent)]
+    yield from before
+    yield _outbound(host, (step.id for step in before))
     yield _validation(environment.validation_address)
-    yield from rules.steps(scope, tenant.loop_values, addresses, variant, _ALLOWED)
+    yield from (step for step in made if step not in before)
 
 
 def _organisation(scope: rules.Scope) -> Step:
@@ -89,14 +92,20 @@ def _infrastructure(environment: Environment, addresses: Iterable[str], variant:
     return tuple(dict.fromkeys(address.rpartition(".")[0] + ".0/24" for address in addresses))
 
 
-def _spoof(environment: Environment, addresses: Iterable[str], variant: Variant) -> Step:
+def _spoof(environment: Environment, addresses: Sequence[str], variant: Variant) -> Step:
+    """The entries of the other variant go, as its rules do: with those of the article 255 neighbours may spoof."""
+    other = Variant.ARTICLE if variant is Variant.HARDENED else Variant.HARDENED
+    wanted = _infrastructure(environment, addresses, variant)
     return Step(
         "spoof",
         "Let Sluice hand mail back in its senders' names",
         Kind.SPOOF,
         "spoof",
         "TenantAllowBlockListSpoofItems",
-        properties=(several("SendingInfrastructure", *_infrastructure(environment, addresses, variant)),),
+        properties=(
+            several("SendingInfrastructure", *wanted),
+            several("Former", *(one for one in _infrastructure(environment, addresses, other) if one not in wanted)),
+        ),
         needs=("organisation",),
         why="Mail that comes back bears its sender's address and Sluice's network address, which looks like spoofing.",
         hint="Entries of this kind are limited to 1024.",
@@ -179,7 +188,7 @@ def _inbound(addresses: Iterable[str]) -> Step:
             text("ConnectorType", "Partner"),
             flag("Enabled", True),
             several("SenderDomains", "*"),
-            several("SenderIPAddresses", *addresses),
+            several("SenderIPAddresses", *addresses, form=Form.RANGES),
             flag("RestrictDomainsToIPAddresses", False),
             flag("RestrictDomainsToCertificate", False),
             flag("RequireTls", True),
@@ -191,7 +200,10 @@ def _inbound(addresses: Iterable[str]) -> Step:
     )
 
 
-def _outbound(host: str) -> Step:
+def _outbound(host: str, rules_before: Iterable[str]) -> Step:
+    """`rules_before` know the addresses from which mail comes back: when it goes to another smart host, they must know
+    that one's before it does.
+    """
     return Step(
         "outbound",
         "Make the connector on which mail goes to Sluice",
@@ -209,7 +221,7 @@ def _outbound(host: str) -> Step:
             text("TlsSettings", "DomainValidation"),
             text("TlsDomain", host),
         ),
-        ("organisation",),
+        ("organisation", *rules_before),
         why="Only the redirect rule uses it, and only towards a certificate of this very name.",
     )
 

@@ -1,18 +1,35 @@
 function Update-Addresses {
-    # Adds our addresses to the IP allow list, or takes them out of it; the others stay.
+    # Adds our addresses to the IP allow list, or takes them out of it, and former ones with them; the others stay.
     param($Step)
     $have = @(Get-Text (Get-Single $Step).IPAllowList)
     $ours = $Step.Properties[0].Value
-    if ($Remove) {
-        $there = @($ours | Where-Object { $have -contains $_ })
-        if ($there.Count -eq 0) { return New-Told 'unchanged' 'not there' }
-        $with = @{ Identity = $Step.Name; IPAllowList = @{ Remove = $there } }
-        return Get-Done (Invoke-Change $Step.Name 'Set-HostedConnectionFilterPolicy' $with) "removed: $($there -join ', ')"
+    $old = @(Get-Former $ours)
+    if ($Remove) { $old += $ours }
+    $gone = @($old | Where-Object { $have -contains $_ })
+    $missing = @($ours | Where-Object { -not $Remove -and $have -notcontains $_ })
+    $change = @{}
+    $told = @()
+    if ($missing.Count -gt 0) {
+        $change['Add'] = $missing
+        $told += "added: $($missing -join ', ')"
     }
-    $missing = @($ours | Where-Object { $have -notcontains $_ })
-    if ($missing.Count -eq 0) { return New-Told 'unchanged' '' }
-    $with = @{ Identity = $Step.Name; IPAllowList = @{ Add = $missing } }
-    return Get-Done (Invoke-Change $Step.Name 'Set-HostedConnectionFilterPolicy' $with) "added: $($missing -join ', ')"
+    if ($gone.Count -gt 0) {
+        $change['Remove'] = $gone
+        $told += "removed: $($gone -join ', ')"
+    }
+    if ($told.Count -eq 0) { return New-Told 'unchanged' '' }
+    $with = @{ Identity = $Step.Name; IPAllowList = $change }
+    return Get-Done (Invoke-Change $Step.Name 'Set-HostedConnectionFilterPolicy' $with) ($told -join '; ')
+}
+
+function Get-Former {
+    # Addresses that our inbound connector has and should not have any more: whoever has them now is not to be believed.
+    param($Ours)
+    if (-not $Known['Settled']) { return }
+    $step = @($Steps | Where-Object { $_.Id -eq 'inbound' })[0]
+    $object = Select-Named @(Get-All $step) $step.Name
+    if ($null -eq $object -or -not (Test-Ours $step $object)) { return }
+    @(Get-Text $object.SenderIPAddresses) | Where-Object { $Ours -notcontains $_ }
 }
 
 function Update-Sealers {
@@ -52,20 +69,22 @@ function Update-Spoof {
     $entries = @(Get-TenantAllowBlockListSpoofItems -ErrorAction Stop)
     $told = @()
     $ran = $true
-    foreach ($infrastructure in $Step.Properties[0].Value) {
+    $former = @($Step.Properties | Where-Object { $_.Name -eq 'Former' } | ForEach-Object { $_.Value })
+    foreach ($infrastructure in @($Step.Properties[0].Value) + $former) {
+        $gone = $Remove -or $former -contains $infrastructure
         foreach ($type in @('External', 'Internal')) {
             $entry = Select-Spoof $entries $infrastructure $type
             $what = "*, $infrastructure ($type)"
             if ($null -ne $entry -and "$($entry.Action)" -ne 'Allow') {
-                if ($Remove) { continue }
+                if ($gone) { continue }
                 throw "$what is blocked by an entry of yours: remove it first."
             }
-            if ($Remove -and $null -ne $entry) {
+            if ($gone -and $null -ne $entry) {
                 $with = @{ Identity = 'domain.com\Default'; Ids = @("$($entry.Identity)"); Confirm = $false }
                 $ran = Invoke-Change $what 'Remove-TenantAllowBlockListSpoofItems' $with
                 $told += "removed: $what"
             }
-            if (-not $Remove -and $null -eq $entry) {
+            if (-not $gone -and $null -eq $entry) {
                 $with = @{
                     Identity = 'Default'
                     Action = 'Allow'

@@ -7,7 +7,8 @@ Sets up Exchange Online for one tenant of Sluice, or takes that back.
 The steps stand below as data. Each is read first; only what differs is changed, and what was done is told. A second run
 changes nothing. Connectors and rules are known by name and by their comment: what has another comment is not Sluice's
 and stays as it is. What a step needs is done before it; when that fails, the step is skipped. So the rule that redirects
-mail is there only when all is there that brings it back.
+mail is there only when all is there that brings it back. When addresses or the smart host have changed, it takes three
+runs, half an hour apart: mail under way must be able to come back all the time.
 
 It needs the module ExchangeOnlineManagement, version 3 or newer, and an account that may manage Exchange and security
 settings. It signs you in unless you are. Keep this file secret: it has the value that proves mail to be this tenant's.
@@ -28,7 +29,7 @@ Brings in a new loop value, in two runs: the first makes all rules accept it, th
 The plain form of the onboarding article. Without it the rules are hardened.
 
 .PARAMETER NoWait
-Does not wait until Exchange has taken over what was changed before: with -Remove and -Rotate mail may suffer.
+Does not wait until Exchange has taken over what was changed before: mail under way may suffer.
 
 .EXAMPLE
 .\acme.ps1 -WhatIf

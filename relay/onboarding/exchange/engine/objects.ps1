@@ -101,7 +101,32 @@ function Update-Object {
     if (-not (Test-Ours $Step $object)) {
         throw "$($Step.Name) is there, with another comment than '$Mark': rename it or remove it, if it is not needed."
     }
+    if (Test-Hasty $Step $object) {
+        $why = 'mail goes to the other smart host when all of Exchange knows what comes back from there'
+        return New-Told 'waiting' "${why}: run this again in $MinutesToWait minutes"
+    }
     return Edit-Object $Step $object $all
+}
+
+function Test-Hasty {
+    # Whether mail would go to another smart host before all of Exchange has taken over the rules for what comes back.
+    param($Step, $Object)
+    if ($NoWait -or @(Get-Differing $Object $Step.Properties) -notcontains 'SmartHosts') { return $false }
+    foreach ($other in $Steps) {
+        if ($other.Kind -ne 'rule' -or $Step.Needs -notcontains $other.Id) { continue }
+        $rule = Select-Named @(Get-All $other) $other.Name
+        if ($null -ne $rule -and (Get-MinutesSince $rule) -lt $MinutesToWait) { return $true }
+    }
+    return $false
+}
+
+function Test-Settled {
+    # Whether mail has gone to the present smart host for so long that all of it comes back from there.
+    $step = @($Steps | Where-Object { $_.Id -eq 'outbound' })[0]
+    $object = Select-Named @(Get-All $step) $step.Name
+    if ($NoWait -or $null -eq $object) { return $true }
+    if (@(Get-Differing $object $step.Properties) -contains 'SmartHosts') { return $false }
+    return -not ((Get-MinutesSince $object) -lt $MinutesToWait)
 }
 
 function Get-Single {

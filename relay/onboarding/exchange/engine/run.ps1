@@ -24,6 +24,7 @@ function Get-Open {
 $Steps = $Hardened
 if ($AsInArticle) { $Steps = $AsArticle }
 $State = @{}
+$Known = @{}
 $Report = @()
 Connect-Organisation
 Write-Host "Sluice, tenant $Tenant"
@@ -45,5 +46,9 @@ if (-not $Remove -and -not $Rotate) {
 $Report
 $results = @($Report | ForEach-Object { $_.Result })
 if ($results -contains 'failed' -or $results -contains 'skipped') { exit 1 }
+if ($Known['Kept'] -and -not $Remove) {
+    Write-Host "waiting: mail may still come back from former addresses: run this again in $MinutesToWait minutes"
+    exit 2
+}
 if ($results -contains 'waiting') { exit 2 }
 exit 0

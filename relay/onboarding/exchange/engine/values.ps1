@@ -53,6 +53,20 @@ function Test-List {
     return $true
 }
 
+function Get-Ranges {
+    # Addresses from which mail comes back: the wanted ones, and those of before until no mail comes from them any more.
+    param($Object, $Property)
+    $Property.Value
+    if ($Known['Settled'] -or $null -eq $Object) { return }
+    $name = $Property.Name
+    foreach ($item in @(Get-Text $Object.$name)) {
+        if ($Property.Value -notcontains $item) {
+            $Known['Kept'] = 'kept'
+            $item
+        }
+    }
+}
+
 function Test-Property {
     # Whether a property of an object is as it should be.
     param($Object, $Property)
@@ -62,6 +76,7 @@ function Test-Property {
     switch ($Property.Form) {
         'empty' { return $items.Count -eq 0 }
         'list' { return Test-List $items $Property.Value $false }
+        'ranges' { return Test-List $items @(Get-Ranges $Object $Property) $false }
         'exact' { return Test-List $items $Property.Value $true }
         'secrets' { return Test-List $items $Property.Value $true }
         'secret' { return $Property.Value -ccontains $text }
@@ -89,6 +104,7 @@ function Get-Wanted {
             if ($null -eq $Object) { continue }
             $value = $null
         }
+        if ($property.Form -eq 'ranges') { $value = @(Get-Ranges $Object $property) }
         if ($property.Form -eq 'secret') {
             $value = $property.Value[0]
             if ($null -ne $Object -and (Test-Property $Object $property)) { $value = "$($Object.$name)" }

@@ -14,6 +14,7 @@ function Test-Organisation {
                 "prove it, and have this script made anew."
         }
     }
+    $Known['Settled'] = Test-Settled
     if ("$((Get-OrganizationConfig -ErrorAction Stop).RejectDirectSend)" -eq 'True') {
         return New-Told 'unchanged' 'RejectDirectSend is on: look whether mail in the name of own domains comes back'
     }
@@ -30,10 +31,10 @@ function Test-Below {
 }
 
 function Get-MinutesSince {
-    # How long ago a rule was changed; very long when that is not known.
-    param($Rule)
-    if ($null -eq $Rule.WhenChanged) { return 1000000 }
-    return ((Get-Date).ToUniversalTime() - ([datetime] $Rule.WhenChanged).ToUniversalTime()).TotalMinutes
+    # How long ago a rule or a connector was changed; very long when that is not known.
+    param($Object)
+    if ($null -eq $Object.WhenChanged) { return 1000000 }
+    return ((Get-Date).ToUniversalTime() - ([datetime] $Object.WhenChanged).ToUniversalTime()).TotalMinutes
 }
 
 function Switch-Secret {
