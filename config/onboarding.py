@@ -27,7 +27,7 @@ class Environment(Table):
     smart_host_multi_region: str | None = Field(None, pattern=HOST, max_length=253)
     """The same for tenants with multi-region, a name that leads to both regions; `smart_host` when not given."""
     validation_address: str = Field(pattern=r"^[^@\s<>,;\"]{1,64}@[A-Za-z0-9.-]{1,253}$")
-    """Mailbox for Exchange's validation of the connector; belongs into `admission.validation_addresses` too."""
+    """Mailbox for Exchange's validation of the connector: mail to it is accepted and thrown away."""
     ptr_domain: str | None = Field(None, pattern=HOST, max_length=253)
     """Domain that the names of all its addresses (PTR) end with. Without it tenants can only allow addresses, and those
     by networks of 256."""

@@ -102,7 +102,8 @@ class Admission(Table):
     networks: list[Network] = []
     """The operator's own networks, admitted besides."""
     validation_addresses: list[str] = []
-    """Mailboxes for Exchange's connector validation: their mail is accepted and thrown away."""
+    """Mailboxes for Exchange's connector validation, besides those of the environments: their mail is accepted and
+    thrown away."""
 
 
 class Delivery(Table):

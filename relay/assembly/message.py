@@ -150,9 +150,15 @@ def rooms(
         toolbox=toolbox,
         gate=Gate(share(settings, settings.judging.at_once), engines.shortest),
         max_header_bytes=settings.smtp.max_header_bytes,
-        validation_addresses=frozenset(address.lower() for address in settings.admission.validation_addresses),
+        validation_addresses=validation_addresses(settings),
         sealer=sealer(settings, toolbox.tools),
     )
+
+
+def validation_addresses(settings: Settings) -> frozenset[str]:
+    """Mailboxes for Exchange's validation of connectors: those of the environments, and what the operator adds."""
+    environments = (table.validation_address for table in settings.environments.values())
+    return frozenset(address.lower() for address in (*settings.admission.validation_addresses, *environments))
 
 
 def dresser(settings: Settings, tracer: Tracer, clock: Clock) -> Dresser:

@@ -100,11 +100,11 @@ def _lookups(scene: Scene) -> Iterator[Check]:
     for address, domain in known.egress.items():
         yield Check(Topic("egress.ptr", address), partial(lookups.egress, resolver, address, domain))
     yield Check(Topic("node.address", name), partial(lookups.node, resolver, name, known.egress))
-    accepted = scene.settings.admission.validation_addresses
+    domains = {domain.name for tenant in scene.known.tenants for domain in tenant.domain}
     used = {tenant.environment for tenant in scene.known.tenants}
     for environment in scene.environments.values():
         if environment.name in used or not used & scene.environments.keys():
-            result = validated(environment, accepted)
+            result = validated(environment, domains)
             yield _told(Topic(result.id, result.subject), [result])
     arc_table = scene.settings.arc
     if arc_table is not None:

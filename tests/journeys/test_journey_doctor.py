@@ -87,7 +87,6 @@ class Town:
             delivery.tls = "verify"
             onboarding.private_addresses = true
             delivery.roots = "{roots}"
-            admission.validation_addresses = ["check@relay.example"]
             [arc]
             domain = "relay.example"
             selector = "2026"

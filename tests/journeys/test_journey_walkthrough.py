@@ -51,7 +51,7 @@ class Walk:
         """The page's own tables, and the name server in the place of the Internet's."""
         server = self.names(zone)
         more = f'dns.servers = ["{server}"]\nonboarding.name_servers = ["{server}"]\n'
-        self.relay.configure(more + "".join(blocks("toml")).replace("[admission]", "[admission]\nmicrosoft = false"))
+        self.relay.configure(more + "".join(blocks("toml")))
 
     def types(self, line: str) -> str:
         command, _, file = line.partition(" > ")

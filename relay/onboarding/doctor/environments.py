@@ -33,12 +33,12 @@ def places(environments: Mapping[str, Environment], tenants: Sequence[Tenant]) -
     return Places(tuple(filter(None, hosts)), egress)
 
 
-def validated(environment: Environment, accepted: Collection[str]) -> Result:
-    """Whether mail is accepted with which Exchange validates a connector. `accepted`: the addresses of [admission]."""
+def validated(environment: Environment, domains: Collection[str]) -> Result:
+    """Whether the mailbox with which Exchange validates a connector is nobody's. `domains`: those of all tenants."""
     topic, address = Topic("environment.validation", environment.name), environment.validation_address
-    if address.lower() in {one.lower() for one in accepted}:
+    if address.rpartition("@")[2].lower() not in domains:
         return topic.ok(f"mail to {address} is accepted and thrown away")
     return topic.failed(
-        f"mail to {address} is refused, so that the connector cannot be validated",
-        "add it to admission.validation_addresses",
+        f"mail to {address} is thrown away, and its domain is a tenant's",
+        "choose an address that is nobody's as validation_address, in a domain of your own",
     )

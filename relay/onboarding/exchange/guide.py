@@ -120,7 +120,7 @@ def _afterwards(plan: Plan) -> Iterable[str]:
     yield ""
     yield (
         "**Other addresses or another smart host** (another environment, a second region): first add the new addresses "
-        "beside the old ones wherever a rule has them. Half an hour later change the smart host. Take the old addresses "
+        "beside the old ones wherever a rule has them. Half an hour later change the smart host. Take the old ones "
         "out half an hour after that, out of the allow list too. Else mail under way is sent to Sluice a second time, "
         "which refuses it."
     )

@@ -237,6 +237,5 @@ def _validation(address: str) -> Step:
         (several("Recipients", address),),
         ("outbound",),
         why="Exchange connects and sends a test message, which Sluice takes and throws away.",
-        hint="Does Sluice run, with a trusted certificate of that name, and does admission.validation_addresses have "
-        "this address?",
+        hint="Does Sluice run, with a trusted certificate of that name, and this environment in its configuration?",
     )
