@@ -58,11 +58,11 @@ class PooledHttp:
             if iter(body) is body:
                 raise OSError(f"the server hung up: {error}") from error
         except aiohttp.ClientError as error:
-            raise OSError(f"{type(error).__name__}: {error}") from error
+            raise OSError(_told(error)) from error
         try:
             return await self._post(url, fields, body, limit)
         except aiohttp.ClientError as error:
-            raise OSError(f"{type(error).__name__}: {error}") from error
+            raise OSError(_told(error)) from error
 
     async def get(self, url: str, *, limit: int) -> HttpReply:
         """GET, once. Raises OSError when no answer could be had: TooLarge when it is larger than `limit` bytes,
@@ -74,7 +74,7 @@ class PooledHttp:
         except aiohttp.ClientSSLError as error:
             raise ssl.SSLError(str(error)) from error
         except aiohttp.ClientError as error:
-            raise OSError(f"{type(error).__name__}: {error}") from error
+            raise OSError(_told(error)) from error
 
     async def close(self) -> None:
         """Close all connections."""
@@ -95,6 +95,16 @@ class PooledHttp:
                 timeout=aiohttp.ClientTimeout(total=_TOTAL_SECONDS, sock_connect=_CONNECT_SECONDS),
             )
         return self._session
+
+
+def _told(error: aiohttp.ClientError) -> str:
+    """What went wrong, without the URL in any spelling: it may have a key in it, and this is logged."""
+    name = type(error).__name__
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+        return name
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{name}: {error.message}"
+    return f"{name}: {error}"
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

@@ -215,7 +215,7 @@ async def test_what_the_log_hears_of_a_failing_webhook_is_not_its_url():
         writer.write(b"nonsense\r\n\r\n")
 
     async with scripted(nonsense) as address:
-        for host in (address, "127.0.0.1:1", "%zz.invalid:99999"):
+        for host in (address, f"user:word@{address}", address.replace(".", "%2E"), "127.0.0.1:1", "%zz.invalid:99999"):
             way = WebhookWay(f"http://{host}/hook?key=terribly-secret", SECRET, NODE, SystemClock())
             sent = await way.send(attempt(tenant()))
             await way.close()
