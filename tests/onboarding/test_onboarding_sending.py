@@ -123,6 +123,15 @@ async def test_what_becomes_of_it_when_the_server_fails(way, replies, result):
         assert (await way().send(attempt(tenant(hop.port)))).result == result
 
 
+@pytest.mark.parametrize(("replies", "result"), [({"RCPT": Stall()}, "postponed"), ({"BODY": Stall()}, "dropped")])
+async def test_a_server_that_never_ends_does_not_hold_up_others(way, monkeypatch, replies, result):
+    """Below every timeout of delivery."""
+    monkeypatch.setattr(sending, "MAIL_SECONDS", 0.2)
+    async with NextHop(replies=replies) as hop:
+        sent = await way().send(attempt(tenant(hop.port)))
+    assert (sent.result, sent.detail) == (result, "ann@acme.example: not done within 0.2 seconds")
+
+
 async def test_a_server_that_is_not_there_postpones(way):
     assert (await way().send(attempt(tenant(1)))).result == "postponed"
 

@@ -298,6 +298,27 @@ async def test_nothing_is_forgotten_while_the_database_fails(make, store, monkey
     assert sorted(way.told()) == [("unproven", 3), ("working", 1)]
 
 
+async def test_a_database_that_fails_is_not_asked_for_every_notice(make, store, monkeypatch):
+    asked = []
+
+    def claim(*arguments):
+        asked.append(arguments)
+        raise StoreFailed(None, "records")
+
+    names = [f"t{number}" for number in range(50)]
+    tenants.replace(store, [ACME | {"name": name, "domain": []} for name in names])
+    way = Way()
+    teller, seen = make(way)
+    await see(teller, seen, *(one for name in names for one in unproven(1, name)))
+    with monkeypatch.context() as patched:
+        patched.setattr(notices, "claim", claim)
+        with pytest.raises(StoreFailed):
+            await teller.look()
+    assert len(asked) <= 2 * telling.AT_ONCE
+    await teller.look()
+    assert len(way.attempts) == 50
+
+
 async def test_one_look_sends_only_so_many(make, store, monkeypatch):
     monkeypatch.setattr(telling, "MOST", 3)
     tenants.replace(store, [ACME | {"name": f"t{number}", "domain": []} for number in range(5)])

@@ -22,6 +22,8 @@ from verdicts.mail import Envelope, Recipient
 
 WEBHOOK_SECONDS: Final = 20.0
 """How long the webhook may take to answer."""
+MAIL_SECONDS: Final = 60.0
+"""How long a mail server may take for one notice: those of other tenants wait behind it."""
 _ANSWER_BYTES: Final = 65_536
 
 Result = Literal["sent", "postponed", "dropped"]
@@ -113,11 +115,14 @@ class MailWay:
         envelope = Envelope("", (recipient,), body=body, smtputf8=utf8, size=len(content))
         passage = self._delivery.passage(hop.host, hop.port, envelope)
         try:
-            reply = await passage.ask(recipient)
-            if reply.positive:
-                reply = await passage.hand_over(lambda: [content], len(content), bare=False, wanted=attempt.begin)
+            async with asyncio.timeout(MAIL_SECONDS):
+                reply = await passage.ask(recipient)
+                if reply.positive:
+                    reply = await passage.hand_over(lambda: [content], len(content), bare=False, wanted=attempt.begin)
         except NextHopFailed as error:
             return Sent("dropped" if passage.begun else "postponed", str(error))
+        except TimeoutError:
+            return Sent("dropped" if passage.begun else "postponed", f"not done within {MAIL_SECONDS:g} seconds")
         except (Refused, ValueError) as error:
             return Sent("dropped", str(error))
         finally:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import structlog
 
 from relay.delivery.delivery import Delivery
-from relay.errors import ConfigurationError
+from relay.errors import ConfigurationError, StoreFailed
 from relay.observe.metrics import NOTICES
 from relay.onboarding.notices import due
 from relay.onboarding.notices.due import Due, State, key, wanted
@@ -93,12 +93,18 @@ class Teller:
         self._later = {one: (until, pause) for one, (until, pause) in self._later.items() if until + pause > now}
         ready = [one for one in found if self._later.get(one.key, (now, 0.0))[0] <= now]
 
+        failed: list[StoreFailed] = []
+
         async def in_turn(one: Due) -> None:
             async with turns:
-                await self._tell(one)
+                if not failed:  # a database that fails one makes a hundred wait, and threads with them
+                    try:
+                        await self._tell(one)
+                    except StoreFailed as error:
+                        failed.append(error)
 
         ended = await asyncio.gather(*map(in_turn, ready[:MOST]), return_exceptions=True)
-        for error in filter(None, ended):
+        for error in filter(None, [*failed, *ended]):
             raise error
 
     def _due(self) -> list[Due]:
