@@ -120,9 +120,9 @@ def _afterwards(plan: Plan) -> Iterable[str]:
     yield ""
     yield (
         "**Other addresses or another smart host** (another environment, a second region): first add the new addresses "
-        "beside the old ones wherever a rule has them. Half an hour later change the smart host. Take the old ones "
-        "out half an hour after that, out of the allow list too. Else mail under way is sent to Sluice a second time, "
-        "which refuses it."
+        "beside the old ones wherever a rule has them. Half an hour later change the smart host. Half an hour after "
+        "that take the old addresses out, also out of the allow list. Else mail under way is sent to Sluice a second "
+        "time, which refuses it."
     )
     yield ""
     yield (

@@ -103,7 +103,7 @@ function Update-Object {
     }
     if (Test-Hasty $Step $object) {
         $why = 'mail goes to the other smart host when all of Exchange knows what comes back from there'
-        return New-Told 'waiting' "${why}: run this again in $MinutesToWait minutes"
+        return New-Told 'waiting' "$($why): run this again in $MinutesToWait minutes"
     }
     return Edit-Object $Step $object $all
 }
