@@ -112,7 +112,7 @@ class Journey:
             raise Refused(WITHHOLDING[decision.action], "policy", decision.rule)
         if decision.action is Action.QUARANTINE:
             return await self._keep(now, mail)
-        return await self._hand_over(now, mail, draft, decision, None if proof.present else tenant.loop_values[0])
+        return await self._hand_over(now, mail, draft, decision, None if proof.present else tenant.known_value)
 
     async def _keep(self, now: Transaction, mail: Mail) -> Reply:
         """On disk before the 250; the next hop's transaction ends with a reset."""

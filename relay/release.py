@@ -55,7 +55,7 @@ async def release(
         said = {recipient.address: await passage.ask(recipient) for recipient in mail.envelope.recipients}
         if passage.accepted:
             proof = tenant and prove(mail.fields, tenant)
-            missing = tenant.loop_values[0] if tenant and proof and not proof.present else None
+            missing = tenant.known_value if tenant and proof and not proof.present else None
             dressed = dresser.dress(mail, entry.id, loop_value=missing)
             if sealer is not None and proof and proof.ok:
                 await sealer.seal(mail, dressed, entry.id)

@@ -86,8 +86,8 @@ class Tenant(Table):
     loop_values: Annotated[
         tuple[Annotated[str, AfterValidator(_loop_value)], ...], AfterValidator(_few), Field(repr=False)
     ]
-    """Secrets of which the tenant's rule sets one in X-PERCEPTION-POINT-CUSTOM; several while one is rotated. The first
-    is the one that we add where the proof is only logged."""
+    """Secrets of which the tenant's rule sets one in X-PERCEPTION-POINT-CUSTOM; several while one is rotated, the
+    newest one first."""
     microsoft_tenant_id: Annotated[str, AfterValidator(_guid)] | None = None
     """X-MS-Exchange-CrossTenant-Id must equal this where it is present."""
     originator_domains: tuple[DomainName, ...] = ()
@@ -112,6 +112,13 @@ class Tenant(Table):
     """Whose names attackers like to use."""
     list: tuple[Entry, ...] = Field((), max_length=10_000)
     """Senders, networks, attachments and links that are allowed or blocked."""
+
+    @property
+    def known_value(self) -> str:
+        """The loop value that we add to what we hand over without one: the oldest, which the tenant's rules accept
+        until a rotation has ended. Of a newer one they may not have heard, and would send here again what bears it.
+        """
+        return self.loop_values[-1]
 
 
 class TenantFile(Table):

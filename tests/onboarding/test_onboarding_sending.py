@@ -34,7 +34,7 @@ SECRET = b"at least 16 characters"
 def tenant(port=1, contacts=("ann@acme.example",), **more):
     document = {
         "name": "acme",
-        "loop_values": [LOOP, "an older loop value"],
+        "loop_values": ["a newer loop value", LOOP],
         "contacts": contacts,
         "domain": [{"name": "acme.example", "next_hop": f"127.0.0.1:{port}"}],
     }

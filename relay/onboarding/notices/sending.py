@@ -105,7 +105,7 @@ class MailWay:
         if self._server is None:
             # It comes from our address, but the tenant's rule may also want its value, else it sends it here. The
             # rule takes the value off where our script made it; the operator's server never gets to see it.
-            content = f"{LOOP}: {attempt.tenant.loop_values[0]}\r\n".encode("ascii") + content
+            content = f"{LOOP}: {attempt.tenant.known_value}\r\n".encode("ascii") + content
         return await self._hand_over(hop, to.addr_spec, content, attempt)
 
     async def _hand_over(self, hop: NextHop, address: str, content: bytes, attempt: Attempt) -> Sent:
