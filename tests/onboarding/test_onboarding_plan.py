@@ -68,6 +68,13 @@ def test_spoofing_is_allowed_by_domain_or_else_by_networks():
     assert [told in " ".join(made.notes) for made in (plan(), plan(environment=BARE))] == [False, True]
 
 
+def test_the_way_on_which_the_value_may_become_known_is_told():
+    known = "2b6e8f4a-9c1d-4f3b-8a57-d0c4e1f2a3b5"
+    told = [" ".join(plan(microsoft_tenant_id=one).notes) for one in (None, known)]
+    assert ["refused for good goes back" in notes for notes in told] == [True, True]
+    assert ["microsoft_tenant_id" in notes for notes in told] == [True, False]
+
+
 def test_no_repr_shows_a_secret():
     assert OLD not in repr(plan())
 

@@ -52,8 +52,8 @@ def of_plan(plan: Plan) -> Iterable[str]:
             yield f"{step.name}: a name has {LONGEST_NAME} characters at most"
         if step.kind is Kind.RULE and not step.absent and size(step) > RULE_SIZE:
             yield (
-                f"{step.name}: {size(step)} characters, and Exchange takes {RULE_SIZE} in a rule: protect groups "
-                "instead of domains or users, or make several tenants of this one"
+                f"{step.name}: {size(step)} characters, and Exchange takes {RULE_SIZE} in a rule: protect members "
+                "of a group instead: a dynamic one has everybody"
             )
     yield from _too_many(plan, Kind.ADDRESSES, MOST_ADDRESSES, "addresses in the IP allow list")
     yield from _too_many(plan, Kind.SPOOF, MOST_SPOOF_ITEMS // 2, "senders that may spoof")

@@ -30,6 +30,20 @@ def of(tenant: Tenant, environment: Environment, variant: Variant) -> Iterable[s
         "Exchange lets rules redirect a message once. If rules of the organisation's own redirect mail from outside, "
         "try whether they still do."
     )
+    yield (
+        "Exchange tells by a sender's address, and by how the message came, who is outside: send yourself a message "
+        "from outside in the name of an address of your own, and look whether it was scanned."
+    )
+    yield (
+        "Mail that is refused for good goes back to its sender, and its header, with the loop value, may go with it. "
+        "With the value alone nobody skips the scan while the rules are hardened; but another customer of Microsoft "
+        "could hand mail to Sluice as this organisation's. "
+        + (
+            "Have a new value made now and then."
+            if tenant.microsoft_tenant_id
+            else "Let Sluice know the organisation's id (microsoft_tenant_id) and have a new value made now and then."
+        )
+    )
     yield "There are two quarantines: Microsoft's own, whose mail never comes to Sluice, and Sluice's."
     yield (
         "If the organisation rejects Direct Send (Set-OrganizationConfig -RejectDirectSend $true), look whether mail "
