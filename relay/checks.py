@@ -17,9 +17,10 @@ from pydantic import ValidationError
 
 from config.load import ConfigProblems, Document, Key, Problem, explain, read_tables, read_toml
 from config.settings import Arc, Delivery, Settings, Smtp
-from relay import assembly, tls
+from relay import tls
 from relay.errors import ConfigurationError, StoreFailed
 from relay.headers.arc import read_key
+from relay.onboarding.environment import environments
 from relay.onboarding.notices.options import Options as NoticeOptions
 from relay.onboarding.notices.options import problems as notice_problems
 from relay.onboarding.tenancy import mistakes_of
@@ -265,9 +266,9 @@ def _tenants(document: Document, tables: Mapping[str, Any]) -> Finds:
         yield from (replace(problem, line=None) for problem in found)
         return
     if "environments" in tables:
-        environments = assembly.environments(tables["environments"])
+        known_environments = environments(tables["environments"])
         for tenant in known:
-            yield from (Problem(stored, None, "", text) for text in mistakes_of(tenant, environments))
+            yield from (Problem(stored, None, "", text) for text in mistakes_of(tenant, known_environments))
 
 
 def stored_documents(settings: Settings) -> list[dict[str, Any]]:

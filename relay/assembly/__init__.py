@@ -12,7 +12,7 @@ from relay.assembly.message import (
     rooms,
     sealer,
 )
-from relay.assembly.onboarding import admission, environments, shipped_lists, standings, verifier
+from relay.assembly.onboarding import admission, shipped_lists, standings, verifier
 
 __all__ = [
     "admission",
@@ -20,7 +20,6 @@ __all__ = [
     "close",
     "delivery",
     "directory",
-    "environments",
     "intake_options",
     "judge",
     "release",

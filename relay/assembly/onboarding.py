@@ -1,11 +1,10 @@
-"""What tenants are onboarded by, from Settings: who may talk to us, environments, who looks for domains' records."""
+"""What tenants are onboarded by, from Settings: who may talk to us, who looks for domains' records."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from config.onboarding import Environment as EnvironmentTable
 from config.settings import Settings
 from relay.dns import Resolver
 from relay.dns.authority import Authority
@@ -14,7 +13,6 @@ from relay.intake.microsoft import Published, read_ranges, shipped, shipped_list
 from relay.observe import metrics
 from relay.onboarding.domains.verification import Limits as ProofLimits
 from relay.onboarding.domains.verifying import Tell, Verifier
-from relay.onboarding.environment import Environment
 from relay.onboarding.ranges.notebook import Memory
 from relay.onboarding.ranges.refresh import Standing, standing
 from relay.records.store import Store
@@ -48,25 +46,6 @@ def shipped_lists(settings: Settings) -> dict[str, Published]:
 def standings(settings: Settings, memory: Memory) -> dict[str, Standing]:
     """What counts for each of the chosen clouds, and what waits for an operator's yes."""
     return {name: standing(ours, memory.cloud(name)) for name, ours in shipped_lists(settings).items()}
-
-
-def environments(tables: Mapping[str, EnvironmentTable]) -> dict[str, Environment]:
-    """The operator's environments, by name."""
-    return {name: _environment(name, table) for name, table in tables.items()}
-
-
-def _environment(name: str, table: EnvironmentTable) -> Environment:
-    return Environment(
-        name=name,
-        egress=tuple(map(str, table.egress)),
-        secondary_egress=tuple(map(str, table.secondary_egress)),
-        smart_host=table.smart_host,
-        smart_host_multi_region=table.smart_host_multi_region or "",
-        validation_address=table.validation_address,
-        ptr_domain=table.ptr_domain or "",
-        region=table.region,
-        secondary_region=table.secondary_region or "",
-    )
 
 
 def verifier(settings: Settings, store: Store, now: Callable[[], float], tell: Iterable[Tell] = ()) -> Verifier:

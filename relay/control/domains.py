@@ -18,6 +18,7 @@ from relay.onboarding.domains.findsmtp import Found
 from relay.onboarding.domains.mailhosts import Ours, by_name
 from relay.onboarding.domains.outcomes import Outcome
 from relay.onboarding.domains.verifying import Checked
+from relay.onboarding.environment import environments
 from relay.records import verifications
 from relay.tenants.names import a_label
 
@@ -85,7 +86,7 @@ async def _judge_host(settings: Settings, host: str) -> Found:
 
 def ours(settings: Settings) -> Ours:
     """This relay, with all the operator's environments: mail that is handed to any of them goes in circles."""
-    known = assembly.environments(settings.environments).values()
+    known = environments(settings.environments).values()
     names = {settings.node.name, *(host for one in known for host in (one.smart_host, one.smart_host_multi_region))}
     listening = (endpoint.rpartition(":")[0].strip("[]") for endpoint in settings.smtp.listen)
     egress = (address for one in known for address in one.addresses(multi_region=True))

@@ -19,6 +19,7 @@ from relay.onboarding.doctor.engines import engine
 from relay.onboarding.doctor.environments import Places, places, validated
 from relay.onboarding.doctor.result import Result, Topic
 from relay.onboarding.doctor.run import EACH, Check, apart
+from relay.onboarding.environment import environments
 from relay.onboarding.ranges.notebook import Notebook
 from relay.records.store import Store
 from relay.records.verifications import Row
@@ -45,7 +46,7 @@ class Scene:
         self.config, self.settings, self.known, self.store, self.roots = config, settings, known, store, roots
         self.clocks = Clocks()
         self.resolver = self.new_resolver()
-        self.environments = assembly.environments(settings.environments)
+        self.environments = environments(settings.environments)
         self.ours = ours(settings)
         self.places: Places = places(self.environments, known.tenants)
         self.proofs: dict[tuple[str, str], list[Row]] = {}

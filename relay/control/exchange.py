@@ -6,10 +6,9 @@ from pathlib import Path
 
 from config.load import load
 from config.settings import Settings
-from relay import assembly
 from relay.control.common import Unusable, opened
 from relay.onboarding import tenancy
-from relay.onboarding.environment import Environment
+from relay.onboarding.environment import Environment, environments
 from relay.onboarding.exchange import guide, script, steps
 from relay.onboarding.exchange.plan import Plan, Variant
 from relay.records import tenants, verifications
@@ -57,7 +56,7 @@ def _plan(settings: Settings, tenant: Tenant, rows: Sequence[Row], variant: Vari
 
 
 def _environment(settings: Settings, tenant: Tenant) -> Environment:
-    known = assembly.environments(settings.environments)
+    known = environments(settings.environments)
     if tenant.environment not in known:
         raise Unusable(f"{tenant.name} needs an environment: sluice tenant set '{tenant.name}' environment=NAME")
     return known[tenant.environment]

@@ -8,9 +8,10 @@ from typing import Any
 
 from config.load import load
 from config.settings import Settings
-from relay import assembly, checks
+from relay import checks
 from relay.control.common import NotFound, Plain, iso, opened
 from relay.onboarding import rotation, tenancy
+from relay.onboarding.environment import environments
 from relay.onboarding.tenancy import Document, Documents, Environments
 from relay.records import rotations, tenants, verifications
 from relay.records.store import Connection, Store
@@ -212,7 +213,7 @@ def _changed(config: Path, name: str, change: Change, besides: Callable[[Connect
 def _edit(
     store: Store, settings: Settings, change: Change, besides: Callable[[Connection], None] = lambda _: None
 ) -> tuple[Documents, Documents]:
-    known = assembly.environments(settings.environments)
+    known = environments(settings.environments)
 
     def depending(connection: Connection, documents: Documents) -> None:
         verifications.keep(store, connection, tenancy.wanted(documents, known, time.time()))

@@ -1,6 +1,8 @@
 """Environment: the nodes that a tenant's mail is sent to, as scripts, guides and checks tell of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 PRIMARY = "primary"
 """The region of a tenant without an environment."""
@@ -35,3 +37,22 @@ class Environment:
     def regions(self, multi_region: bool) -> tuple[str, ...]:
         """The regions in which a tenant's domains are proved."""
         return (self.region, self.secondary_region) if multi_region and self.secondary_region else (self.region,)
+
+
+def environments(tables: Mapping[str, Any]) -> dict[str, Environment]:
+    """The operator's environments by name, of the tables `[environments.NAME]`."""
+    return {name: _environment(name, table) for name, table in tables.items()}
+
+
+def _environment(name: str, table: Any) -> Environment:
+    return Environment(
+        name=name,
+        egress=tuple(map(str, table.egress)),
+        secondary_egress=tuple(map(str, table.secondary_egress)),
+        smart_host=table.smart_host,
+        smart_host_multi_region=table.smart_host_multi_region or "",
+        validation_address=table.validation_address,
+        ptr_domain=table.ptr_domain or "",
+        region=table.region,
+        secondary_region=table.secondary_region or "",
+    )
