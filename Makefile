@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo test lint format lock bench bench-steady fuzz clean
+.PHONY: help venv demo test journeys lint format lock bench bench-steady fuzz clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,8 +20,11 @@ $(VENV)/.done: deploy/build.lock deploy/requirements-dev.lock pyproject.toml
 demo: venv ## show what Sluice does with five messages (KEEP=1: keep it running)
 	$(BIN)/sluice demo $(if $(KEEP),--keep)
 
-test: venv ## run all tests (real components that are missing are skipped, with CI=true they fail)
-	$(BIN)/pytest $(ARGS)
+test: venv ## run the tests but for the journeys (real components that are missing are skipped, with CI=true they fail)
+	$(BIN)/pytest $(or $(ARGS),--ignore=tests/journeys)
+
+journeys: venv ## run the tests of the whole relay as a process, which take as long again
+	$(BIN)/pytest tests/journeys $(ARGS)
 
 lint: venv ## style, types, import contracts, dead code
 	$(BIN)/ruff check .
