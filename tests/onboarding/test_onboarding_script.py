@@ -366,6 +366,18 @@ def test_spoof_entries_of_the_other_variant_go(exchange):
 # Failures.
 
 
+@pytest.mark.parametrize("groups_and_users", [False, True])
+@pytest.mark.parametrize("cmdlet", ["New-TransportRule", "Set-TransportRule", "Remove-TransportRule"])
+def test_a_change_of_scope_that_fails_half_way_leaves_nobody_unprotected(exchange, groups_and_users, cmdlet):
+    scopes = [{}, {"groups": ["staff@acme.example"], "users": ["bob@acme.example"]}]
+    old, new = reversed(scopes) if groups_and_users else scopes
+    run(exchange, script_of={"scope": old})
+    exchange.now += dt.timedelta(hours=2)
+    exchange.failing = {cmdlet: "throttled"}
+    run(exchange, script_of={"scope": new})
+    assert apply(exchange.rules, Mail(recipient="bob@acme.example")).route == OUTBOUND
+
+
 @pytest.mark.parametrize(
     ("cmdlet", "failed", "protected"),
     [
@@ -495,6 +507,20 @@ def test_removal_at_once_by_any_variant(exchange, made, removed):
     assert (exchange.rules, exchange.inbound, exchange.outbound) == ([], [], [])
 
 
+def test_two_rules_that_redirect_are_removed_in_two_runs_as_well(exchange):
+    script = parse(written(scope={"groups": ["staff@acme.example"], "users": ["bob@acme.example"]}))
+    run(exchange, script)
+    exchange.now += dt.timedelta(hours=2)
+    assert run(exchange, script, Remove=True).status == 2
+    assert [one["Name"] for one in exchange.rules if one["State"] == "Disabled"] == [
+        "Sluice Redirect Rule",
+        "Sluice Redirect Rule (users)",
+    ]
+    exchange.now += dt.timedelta(minutes=31)
+    assert run(exchange, script, Remove=True).status == 0
+    assert (exchange.rules, exchange.outbound) == ([], [])
+
+
 def test_removal_of_what_is_not_there(exchange):
     ran = run(exchange, SCRIPT, Remove=True)
     assert ran.status == 0
@@ -549,6 +575,31 @@ def test_the_new_value_is_not_set_while_another_rule_is_still_told_of_it(ready):
     rule(ready, "Sluice Clean Rule")["HeaderContainsWords"] = [OLD]
     assert run(ready, BOTH, Rotate=True).status == 2
     assert rule(ready)["SetHeaderValue"] == OLD
+
+
+@pytest.mark.parametrize("failing", [None, "Sluice Redirect Rule", "Sluice Redirect Rule (users)"])
+def test_of_two_rules_that_redirect_none_sets_what_the_other_does_not_accept(exchange, monkeypatch, failing):
+    scope = {"groups": ["staff@acme.example"], "users": ["bob@acme.example"]}
+    run(exchange, script_of={"scope": scope})
+    both = parse(written(scope=scope, loop_values=[NEW, OLD]))
+    change, throttles = exchange.set_transportrule, []
+
+    def throttled(Identity, **values):  # noqa: N803
+        if Identity in throttles:
+            raise Thrown("throttled")
+        change(Identity=Identity, **values)
+
+    monkeypatch.setattr(exchange, "set_transportrule", throttled)
+    mail = Mail(recipient="bob@acme.example", groups=("staff@acme.example",))
+    for fails, minutes in [(failing, 120), (failing, 31), (None, 31), (None, 10), (None, 31), (None, 31)]:
+        throttles[:] = [fails]
+        exchange.now += dt.timedelta(minutes=minutes)
+        status = run(exchange, both, Rotate=True).status
+        for one in (mail, replace(mail, groups=())):
+            back = replace(apply(exchange.rules, one), address=EU.egress[0], route=None)
+            assert apply(exchange.rules, back).route is None
+    assert status == 0
+    assert [one["SetHeaderValue"] for one in exchange.rules if one["SetHeaderValue"]] == [NEW, NEW]
 
 
 def test_a_run_without_rotate_accepts_both_and_sets_what_was_set(ready):

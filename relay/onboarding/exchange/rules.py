@@ -89,7 +89,9 @@ def steps(
     present = (*around[:2], *marking, around[2]) if common.hardened else marking
     needs = ("organisation", *allowed, *(step.id for step in present))
     yield from present
-    yield from (replace(step, needs=needs) for step in _redirects(common))
+    first, second = _redirects(common)
+    yield replace(first, needs=needs)
+    yield replace(second, needs=(*needs, first.id))
     if not common.hardened:
         yield from (replace(step, absent=True, place=None, rotates=False) for step in around)
 
@@ -158,16 +160,21 @@ def _guard(common: _Common) -> Step:
     )
 
 
-def _redirects(common: _Common) -> Iterable[Step]:
-    """One rule; two where groups and users are meant, for conditions of one rule must all be met."""
+def _redirects(common: _Common) -> tuple[Step, Step]:
+    """One rule; two where groups and users are meant, for conditions of one rule must all be met.
+
+    The second is there before the first means fewer people, and goes after the first means more again.
+    """
     groups, users = common.scope.groups, common.scope.users
     place = 1 if common.hardened else 0
     first = replace(common.scope, users=()) if groups else common.scope
-    yield _redirect(common, first, "redirect", "Send mail from outside to Sluice", "Sluice Redirect Rule", place)
+    main = _redirect(common, first, "redirect", "Send mail from outside to Sluice", "Sluice Redirect Rule", place)
     others = replace(common.scope, groups=())
     title, name = "Send mail from outside to single users to Sluice", "Sluice Redirect Rule (users)"
     second = _redirect(common, others, "redirect-users", title, name, place + 1)
-    yield second if groups and users else replace(second, absent=True, place=None, rotates=False)
+    if groups and users:
+        return second, main
+    return main, replace(second, absent=True, place=None, rotates=False)
 
 
 def _redirect(common: _Common, scope: Scope, step_id: str, title: str, name: str, place: int) -> Step:

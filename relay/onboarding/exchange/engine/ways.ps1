@@ -37,6 +37,18 @@ function Get-MinutesSince {
     return ((Get-Date).ToUniversalTime() - ([datetime] $Object.WhenChanged).ToUniversalTime()).TotalMinutes
 }
 
+function Test-Accepted {
+    # Whether all rules that redirect accept all loop values, and have for so long that all of Exchange knows.
+    foreach ($other in $Steps) {
+        if (-not $other.Redirects -or $other.Absent) { continue }
+        $rule = Select-Named @(Get-All $other) $other.Name
+        if ($null -eq $rule) { continue }
+        if (@(Get-Differing $rule $other.Properties) -contains 'ExceptIfHeaderContainsWords') { return $false }
+        if ((Get-MinutesSince $rule) -lt $MinutesToWait) { return $false }
+    }
+    return $true
+}
+
 function Switch-Secret {
     # Has a rule set the first loop value, when all of Exchange accepts it.
     param($Step)
@@ -44,7 +56,7 @@ function Switch-Secret {
     if ($null -eq $rule) { throw 'is not there: run this script without -Rotate first.' }
     $told = Update-Object $Step
     if (-not $Step.Redirects -or "$($rule.SetHeaderValue)" -ceq $Secrets[0]) { return $told }
-    $fresh = $told.Result -ne 'unchanged' -or $State.Values -contains 'done' -or (Get-MinutesSince $rule) -lt $MinutesToWait
+    $fresh = $told.Result -ne 'unchanged' -or $State.Values -contains 'done' -or -not (Test-Accepted)
     if ($fresh -and -not $NoWait) {
         return New-Told 'waiting' "the new value is accepted; run -Rotate again in $MinutesToWait minutes"
     }
@@ -97,8 +109,11 @@ function Get-Blocked {
     foreach ($other in $Steps) {
         $result = $State[$other.Id]
         if (@('failed', 'skipped', 'waiting') -notcontains $result) { continue }
-        $tied = $Step.Needs -contains $other.Id
-        if ($Remove) { $tied = $other.Needs -contains $Step.Id -or $other.Redirects -or $other.Kind -eq 'organisation' }
+        $tied = $Step.Needs -contains $other.Id -and -not ($Rotate -and $other.Redirects)
+        if ($Remove) {
+            $needed = $other.Needs -contains $Step.Id -or $other.Redirects
+            $tied = $other.Kind -eq 'organisation' -or ($needed -and -not $Step.Redirects)
+        }
         if (-not $tied) { continue }
         if ($result -eq 'waiting') { return New-Told 'waiting' "for: $($other.Title)" }
         return New-Told 'skipped' "because of: $($other.Title)"
