@@ -8,7 +8,6 @@ from pathlib import Path
 
 from config.load import load
 from config.settings import Settings
-from relay import assembly
 from relay.control import tenants
 from relay.control.common import Plain, Unusable, opened
 from relay.dns import Resolver
@@ -103,6 +102,8 @@ def domain_verify(config: Path, domain: str, tenant: str | None = None) -> Plain
 
     Raises ConfigProblems, NotFound, StoreFailed.
     """
+    from relay import assembly  # noqa: PLC0415 - the whole relay, and few commands need it
+
     settings = load(config)
     name = _domain(config, domain, tenant)["domain"]
     with opened(settings) as store:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from config.load import Problem
 from config.settings import Settings
-from relay import assembly
 from relay.checks import check as find_mistakes
 from relay.control.domains import ours
 from relay.dns import Resolver
@@ -134,6 +133,8 @@ def _running(scene: Scene) -> Iterator[Check]:
 
 
 async def _ranges(settings: Settings) -> AsyncIterator[Result]:
+    from relay import assembly  # noqa: PLC0415 - the whole relay, and few commands need it
+
     memory = await apart(Notebook(settings.node.state).read)
     for name, one in assembly.standings(settings, memory).items():
         cloud = memory.cloud(name)
@@ -183,6 +184,8 @@ def _domain(scene: Scene, tenant: Tenant, domain: Domain) -> Iterator[Check]:
 
 def _hops(scene: Scene) -> Iterator[Check]:
     """Each next hop once, however many tenants and domains it has."""
+    from relay import assembly  # noqa: PLC0415 - the whole relay, and few commands need it
+
     used: dict[NextHop, dict[str, None]] = {}
     for tenant in scene.known.tenants:
         for domain in tenant.domain:

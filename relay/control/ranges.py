@@ -5,7 +5,6 @@ from pathlib import Path
 
 from config.load import load
 from config.settings import Settings
-from relay import assembly
 from relay.control.common import Plain, Unusable, iso
 from relay.intake.microsoft import shipped_list
 from relay.onboarding.ranges.guards import Difference
@@ -17,6 +16,8 @@ from relay.tools import SystemClock
 
 def ranges_show(config: Path) -> Plain:
     """What counts for each of the chosen clouds, where it is from, what waits for a yes. Raises ConfigProblems."""
+    from relay import assembly  # noqa: PLC0415 - the whole relay, and few commands need it
+
     settings = load(config)
     admission, memory = settings.admission, Notebook(settings.node.state).read()
     return {
@@ -46,6 +47,8 @@ def ranges_update(config: Path, *, accept: bool = False) -> list[Plain]:
 
 
 def _accept(settings: Settings, notebook: Notebook) -> list[Outcome]:
+    from relay import assembly  # noqa: PLC0415 - the whole relay, and few commands need it
+
     waiting = {name: one for name, one in assembly.standings(settings, notebook.read()).items() if one.waiting}
     if not waiting:
         raise Unusable("no list is held back")
@@ -53,12 +56,16 @@ def _accept(settings: Settings, notebook: Notebook) -> list[Outcome]:
 
 
 def _accepted(settings: Settings, notebook: Notebook, name: str) -> Outcome:
+    from relay import assembly  # noqa: PLC0415 - the whole relay, and few commands need it
+
     before, shipped = notebook.read().cloud(name), assembly.shipped_lists(settings)[name]
     after = notebook.change(name, accepted).cloud(name)
     return outcome(name, shipped, before, after)
 
 
 async def _ask(settings: Settings, notebook: Notebook) -> list[Outcome]:
+    from relay import assembly  # noqa: PLC0415 - the whole relay, and few commands need it
+
     url, clock = settings.admission.endpoints_url, SystemClock()
     lists = assembly.shipped_lists(settings)
     return [await asked(notebook, clock, name, shipped, url) for name, shipped in lists.items()]
